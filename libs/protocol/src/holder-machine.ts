@@ -1,0 +1,418 @@
+/**
+ * The holder's side of the protocol, for one app-server process and all its sessions: what is asked, held, changed and given back, and
+ * what is repeated until it is answered. Pure: no I/O, no clock, no randomness. Who may use a held session, and when it is drained, is
+ * decided by the caller; what came of a frame is told as events. Rules are cited by their numbers in docs/PROTOCOL.md.
+ */
+import { noChanges } from './messages.js';
+import type { Changes, Commit, Grant, HolderMessage, RefusalReason, Refused, Release, StoreFrame } from './messages.js';
+import { compareTokens, sameToken, type Now, type Token, type Version } from './order.js';
+import { partitionOf } from './session-id.js';
+
+export interface HolderRules {
+  /** The deployment's number of partitions. */
+  readonly partitions: number;
+  /** After this long without an answer a message is sent again, in milliseconds. */
+  readonly repeatMs: number;
+  /** How often the holder shows that it lives, in milliseconds, to partitions where it has something. */
+  readonly renewMs: number;
+}
+
+/** A lock that this process holds, with its copy of the state. */
+export interface HeldGrant {
+  readonly session: string;
+  readonly token: Token;
+  /** The seq of the last change sent under it. */
+  readonly seq: number;
+  /** Every change through this seq is durable. */
+  readonly acknowledged: number;
+  /** Others wait: the store asked the lock back. */
+  readonly recalled: boolean;
+  readonly attributes: ReadonlyMap<string, HeldAttribute>;
+}
+
+export interface HeldAttribute {
+  readonly bytes: Uint8Array;
+  /** The seq, within this grant, of the change that made it; 0 when it is older than the grant. */
+  readonly seq: number;
+}
+
+export type HolderEvent =
+  /** The lock is here. `contended`: it is to be given back as soon as what waits now has had its turn. */
+  | { readonly kind: 'granted'; readonly grant: HeldGrant; readonly contended: boolean }
+  | { readonly kind: 'recalled'; readonly grant: HeldGrant }
+  /** `grant.acknowledged` has grown; the grant may have ended since. */
+  | { readonly kind: 'acknowledged'; readonly grant: HeldGrant }
+  /** Nothing sent under the grant after `grant.acknowledged` is applied; with `outcome-unknown`, perhaps. The grant is over. */
+  | { readonly kind: 'lost'; readonly grant: HeldGrant; readonly why: RefusalReason }
+  /** The request for a session was refused and is over. */
+  | { readonly kind: 'refused'; readonly session: string; readonly why: RefusalReason; readonly detail: string };
+
+export interface HolderCounters {
+  grants: number;
+  recalls: number;
+  commits: number;
+  releases: number;
+  /** Grants and recalls that fitted nothing here and were answered by an empty release (rule 12). */
+  returns: number;
+  /** Messages sent again. */
+  repeats: number;
+  /** Frames of an older epoch, dropped (rule 13). */
+  staleFrames: number;
+}
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+interface Grip extends Mutable<HeldGrant> {
+  readonly attributes: Map<string, HeldAttribute>;
+  version: Version;
+}
+
+interface Wait {
+  readonly request: number;
+  readonly create: ReadonlyMap<string, Uint8Array> | undefined;
+  /** When the last waiting scope gives up, by the monotonic clock. */
+  deadline: number;
+  /** Which deadline the store was told last, and when. */
+  told: number;
+  sentAt: number;
+  /** No grant up to this token is accepted: it was returned (rule 12). */
+  floor: Token | undefined;
+}
+
+interface Session {
+  readonly id: string;
+  readonly partition: number;
+  wait: Wait | undefined;
+  grip: Grip | undefined;
+  /** The copy that the last grant left here. */
+  known: Pick<Grip, 'version' | 'attributes'> | undefined;
+  /** Changes not answered yet, in the order of sending. */
+  flights: { readonly grip: Grip; readonly message: Commit | Release }[];
+  flightsSentAt: number;
+}
+
+export class HolderMachine {
+  readonly counters: HolderCounters = {
+    grants: 0,
+    recalls: 0,
+    commits: 0,
+    releases: 0,
+    returns: 0,
+    repeats: 0,
+    staleFrames: 0,
+  };
+
+  private readonly sessions = new Map<string, Session>();
+  /** Those of which an answer is due. */
+  private readonly unanswered = new Set<Session>();
+  /** Sessions in each partition where there are any. */
+  private readonly population = new Map<number, number>();
+  private readonly renewals = new Map<number, { n: number; sentAt: number }>();
+  private readonly epochs = new Map<number, number>();
+  private requests = 0;
+
+  private outbox = new Map<number, HolderMessage[]>();
+  private events: HolderEvent[] = [];
+
+  constructor(protected readonly rules: HolderRules) {}
+
+  /**
+   * Asks for the lock, or keeps asking until `deadline` (monotonic) if it is later than before. `create` lets the store make the
+   * session. Does nothing while the lock is held.
+   */
+  want(id: string, deadline: number, create: ReadonlyMap<string, Uint8Array> | undefined, now: Now): void {
+    const session = this.sessions.get(id) ?? this.add(id);
+    if (session.grip) return;
+    const { wait } = session;
+    if (!wait) {
+      const request = ++this.requests;
+      session.wait = { request, create, deadline, told: deadline, sentAt: now.mono, floor: undefined };
+      this.unanswered.add(session);
+      this.sendAcquire(session, session.wait, now);
+    } else if (deadline > wait.deadline) {
+      wait.deadline = deadline;
+      // A repeat tells the store; one is sent now when the next might come too late.
+      if (wait.told < now.mono + 2 * this.rules.repeatMs) this.sendAcquire(session, wait, now);
+    }
+  }
+
+  /** Nobody waits for the session any more. */
+  giveUp(id: string): void {
+    const session = this.sessions.get(id);
+    if (!session?.wait) return;
+    this.send(session.partition, { kind: 'cancel', session: id, request: session.wait.request });
+    session.wait = undefined;
+    this.settle(session);
+  }
+
+  /** Sends changes under a held lock and applies them to its copy. The seq to wait for is `grant.seq` afterwards. */
+  commit(grant: HeldGrant, changes: Changes, now: Now): void {
+    this.counters.commits++;
+    this.change(grant as Grip, 'commit', changes, now);
+  }
+
+  /** Gives a held lock back, with last changes. */
+  release(grant: HeldGrant, changes: Changes, now: Now): void {
+    this.counters.releases++;
+    const grip = grant as Grip;
+    const session = this.change(grip, 'release', changes, now);
+    session.grip = undefined;
+    session.known = grip;
+  }
+
+  /** A connection stands: everything that is unanswered is sent again. */
+  connected(now: Now): void {
+    for (const session of this.unanswered) this.repeat(session, now);
+    for (const partition of this.population.keys()) this.renew(partition, now);
+  }
+
+  /** Repeats and renews what is due. To be called every `repeatMs` / 2 or so while `busy`. */
+  tick(now: Now): void {
+    for (const session of this.unanswered) this.repeat(session, now, this.rules.repeatMs);
+    for (const partition of this.population.keys()) {
+      if (now.mono - (this.renewals.get(partition)?.sentAt ?? 0) >= this.rules.renewMs) this.renew(partition, now);
+    }
+  }
+
+  /** Whether there is anything to renew or repeat. */
+  get busy(): boolean {
+    return this.sessions.size > 0;
+  }
+
+  receive(frame: StoreFrame, now: Now): void {
+    const { partition, epoch } = frame;
+    if (epoch < (this.epochs.get(partition) ?? 0)) {
+      this.counters.staleFrames++;
+      return;
+    }
+    this.epochs.set(partition, epoch);
+    for (const message of frame.messages) {
+      switch (message.kind) {
+        case 'grant':
+          this.granted(message, partition);
+          break;
+        case 'recall':
+          this.recalled(message.session, message.token, partition);
+          break;
+        case 'renewed':
+          for (const [session, token] of message.recalled) this.recalled(session, token, partition);
+          break;
+        case 'committed':
+          this.answered(message.session, message.token, message.seq);
+          break;
+        case 'released':
+          this.answered(message.session, message.token, Infinity);
+          break;
+        case 'refused':
+          if (message.token) this.changeRefused(message, message.token, now);
+          else this.requestRefused(message);
+          break;
+        case 'revoked':
+          this.lose(message.session, message.token, 'ended');
+      }
+    }
+  }
+
+  /** Messages by partition, in order, since the last call. */
+  takeMessages(): ReadonlyMap<number, readonly HolderMessage[]> {
+    const { outbox } = this;
+    if (outbox.size > 0) this.outbox = new Map();
+    return outbox;
+  }
+
+  /** What happened since the last call, in order. */
+  takeEvents(): readonly HolderEvent[] {
+    const { events } = this;
+    if (events.length > 0) this.events = [];
+    return events;
+  }
+
+  /** For operators: how many sessions are here, and of how many an answer is due. */
+  snapshot() {
+    return { sessions: this.sessions.size, unanswered: this.unanswered.size };
+  }
+
+  // Grants and recalls: rules 4 and 12. ------------------------------------------------------------------------------
+
+  private granted(message: Grant, partition: number): void {
+    const session = this.sessions.get(message.session);
+    if (session?.grip && sameToken(session.grip.token, message.token)) {
+      if (message.contended) this.recalled(message.session, message.token, partition);
+      return;
+    }
+    const attributes = session && this.acceptable(session, message) && assemble(session, message);
+    if (!attributes) return this.giveBack(message.session, message.token, partition);
+    const { session: id, token, seq, version, contended } = message;
+    const grip: Grip = { session: id, token, seq, acknowledged: seq, recalled: contended, attributes, version };
+    session.grip = grip;
+    session.wait = undefined;
+    session.known = undefined;
+    this.settle(session);
+    this.counters.grants++;
+    this.events.push({ kind: 'granted', grant: grip, contended });
+  }
+
+  /** Rule 12: only for the outstanding request, and only above every token returned. */
+  protected acceptable({ wait }: Session, { request, token }: Grant): boolean {
+    return wait?.request === request && (!wait.floor || compareTokens(token, wait.floor) > 0);
+  }
+
+  private recalled(id: string, token: Token, partition: number): void {
+    const grip = this.sessions.get(id)?.grip;
+    if (!grip || !sameToken(grip.token, token)) return this.giveBack(id, token, partition);
+    if (grip.recalled) return;
+    grip.recalled = true;
+    this.counters.recalls++;
+    this.events.push({ kind: 'recalled', grant: grip });
+  }
+
+  /** Answers a grant or recall that fits nothing here by an empty release, unless the real one is on its way. */
+  private giveBack(id: string, token: Token, partition: number): void {
+    const session = this.sessions.get(id);
+    if (session?.flights.some((flight) => sameToken(flight.grip.token, token))) return;
+    if (session?.wait) {
+      const { wait } = session;
+      if (!wait.floor || compareTokens(token, wait.floor) > 0) wait.floor = token;
+    }
+    this.counters.returns++;
+    this.send(partition, { kind: 'release', session: id, token, seq: 0, ...noChanges });
+  }
+
+  // Changes: rule 6. -----------------------------------------------------------------------------------------------------
+
+  private change(grip: Grip, kind: 'commit' | 'release', changes: Changes, now: Now): Session {
+    const session = this.sessions.get(grip.session);
+    if (session?.grip !== grip) throw new Error(`the grant of ${grip.session} is over`);
+    const seq = ++grip.seq;
+    for (const name of changes.delete) grip.attributes.delete(name);
+    for (const [name, bytes] of changes.set) grip.attributes.set(name, { bytes, seq });
+    if (changes.set.size > 0 || changes.delete.length > 0) grip.version = [...grip.token, seq];
+    const { token } = grip;
+    const message = { kind, session: session.id, token, seq, set: changes.set, delete: changes.delete };
+    if (session.flights.length === 0) session.flightsSentAt = now.mono;
+    session.flights.push({ grip, message });
+    this.unanswered.add(session);
+    this.send(session.partition, message);
+    return session;
+  }
+
+  private answered(id: string, token: Token, through: number): void {
+    const session = this.sessions.get(id);
+    const first = session?.flights.find((flight) => sameToken(flight.grip.token, token));
+    if (!session || !first) return;
+    const { grip } = first;
+    const before = grip.acknowledged;
+    session.flights = session.flights.filter((flight) => {
+      if (flight.grip !== grip || flight.message.seq > through) return true;
+      grip.acknowledged = Math.max(grip.acknowledged, flight.message.seq);
+      return false;
+    });
+    if (grip.acknowledged > before) this.events.push({ kind: 'acknowledged', grant: grip });
+    this.settle(session);
+  }
+
+  private changeRefused({ session: id, why, appliedThrough }: Refused, token: Token, now: Now): void {
+    if (appliedThrough !== undefined) this.answered(id, token, appliedThrough);
+    if (why !== 'gap') return this.lose(id, token, why);
+    const session = this.sessions.get(id);
+    // Each change behind a gap is refused: one of those refusals is enough to send all again.
+    if (session) this.repeat(session, now, this.rules.repeatMs / 4);
+  }
+
+  private lose(id: string, token: Token, why: RefusalReason): void {
+    const session = this.sessions.get(id);
+    const mine = (grip: Grip | undefined) => grip !== undefined && sameToken(grip.token, token);
+    const grip = mine(session?.grip) ? session?.grip : session?.flights.find((flight) => mine(flight.grip))?.grip;
+    if (!session || !grip) return;
+    session.flights = session.flights.filter((flight) => flight.grip !== grip);
+    if (session.grip === grip) session.grip = undefined;
+    if (session.known === grip) session.known = undefined;
+    this.events.push({ kind: 'lost', grant: grip, why });
+    this.settle(session);
+  }
+
+  private requestRefused({ session: id, request, why, detail = '' }: Refused): void {
+    const session = this.sessions.get(id);
+    if (!session?.wait || session.wait.request !== request) return;
+    session.wait = undefined;
+    this.events.push({ kind: 'refused', session: id, why, detail });
+    this.settle(session);
+  }
+
+  // Sending and repeating. -------------------------------------------------------------------------------------------
+
+  /** Sends again what was last sent `ageMs` ago or longer: first the changes, then the acquire, as at first. */
+  private repeat(session: Session, now: Now, ageMs = 0): void {
+    const { flights, wait, partition } = session;
+    if (flights.length > 0 && now.mono - session.flightsSentAt >= ageMs) {
+      session.flightsSentAt = now.mono;
+      this.counters.repeats += flights.length;
+      for (const { message } of flights) this.send(partition, message);
+    }
+    if (wait && now.mono - wait.sentAt >= ageMs && wait.deadline > now.mono) {
+      this.counters.repeats++;
+      this.sendAcquire(session, wait, now);
+    }
+  }
+
+  private sendAcquire({ id, partition, known }: Session, wait: Wait, now: Now): void {
+    wait.sentAt = now.mono;
+    wait.told = wait.deadline;
+    const { request, create } = wait;
+    const waitMs = Math.max(0, Math.ceil(wait.deadline - now.mono));
+    const acquire = { kind: 'acquire', session: id, request, mode: 'exclusive', waitMs } as const;
+    this.send(partition, { ...acquire, known: known?.version, create });
+  }
+
+  private renew(partition: number, now: Now): void {
+    const renewal = this.renewals.get(partition) ?? { n: 0, sentAt: 0 };
+    this.renewals.set(partition, renewal);
+    renewal.sentAt = now.mono;
+    this.send(partition, { kind: 'renew', n: ++renewal.n });
+  }
+
+  private send(partition: number, message: HolderMessage): void {
+    const messages = this.outbox.get(partition);
+    if (messages) messages.push(message);
+    else this.outbox.set(partition, [message]);
+  }
+
+  private add(id: string): Session {
+    const partition = partitionOf(id, this.rules.partitions);
+    const session: Session = {
+      id,
+      partition,
+      wait: undefined,
+      grip: undefined,
+      known: undefined,
+      flights: [],
+      flightsSentAt: 0,
+    };
+    this.sessions.set(id, session);
+    this.population.set(partition, (this.population.get(partition) ?? 0) + 1);
+    return session;
+  }
+
+  /** Forgets what no longer matters, once something was answered or given up. */
+  private settle(session: Session): void {
+    if (session.wait || session.flights.length > 0) return;
+    this.unanswered.delete(session);
+    if (session.grip || this.sessions.get(session.id) !== session) return;
+    this.sessions.delete(session.id);
+    const left = this.population.get(session.partition)! - 1;
+    if (left > 0) this.population.set(session.partition, left);
+    else this.population.delete(session.partition);
+  }
+}
+
+/** The whole state: what the grant brings, and what it says is unchanged. Undefined when that is not here. */
+function assemble({ known }: Session, { set, keep }: Grant): Map<string, HeldAttribute> | undefined {
+  const attributes = new Map<string, HeldAttribute>();
+  for (const name of keep) {
+    const attribute = known?.attributes.get(name);
+    if (!attribute) return undefined;
+    attributes.set(name, { bytes: attribute.bytes, seq: 0 });
+  }
+  for (const [name, bytes] of set) attributes.set(name, { bytes, seq: 0 });
+  return attributes;
+}

@@ -1,0 +1,44 @@
+/** The rules of Locked Session, pure: messages, codec, records, and the two state machines. */
+export {
+  decodeHolderFrame,
+  decodeStoreFrame,
+  encodeHolderFrame,
+  encodeStoreFrame,
+} from './codec.js';
+export { FrameError } from './fields.js';
+export { intoFrames } from './frames.js';
+export {
+  HolderMachine,
+  type HeldAttribute,
+  type HeldGrant,
+  type HolderCounters,
+  type HolderEvent,
+  type HolderRules,
+} from './holder-machine.js';
+export { limits } from './limits.js';
+export {
+  noChanges,
+  protocolVersion,
+  type Changes,
+  type HolderFrame,
+  type HolderMessage,
+  type RefusalReason,
+  type StoreFrame,
+  type StoreMessage,
+} from './messages.js';
+export { compareTokens, sameToken, type Now, type Token, type Version } from './order.js';
+export {
+  PartitionMachine,
+  type RecordWrite,
+  type StoreCounters,
+  type StoreOutputs,
+  type StoreRules,
+} from './partition-machine.js';
+export {
+  decodeAttribute,
+  decodeHead,
+  encodeAttribute,
+  encodeHead,
+  type SessionRecord,
+} from './record.js';
+export { isAttributeName, isSessionId, partitionHash, partitionOf } from './session-id.js';

@@ -1,0 +1,26 @@
+/**
+ * Hard limits of protocol version 1: what no message may exceed, whatever the settings of either side say. A frame that
+ * breaks one does not parse.
+ */
+export const limits = {
+  /** Bytes of one frame. */
+  frameBytes: 8 * 1024 * 1024,
+  /** Messages in one frame. */
+  frameMessages: 16_384,
+  /** Bytes after which a sender begins another frame, so that a frame stays well below `frameBytes`. */
+  frameTargetBytes: 256 * 1024,
+  /** Characters of a session's id, of a holder's id and of a queue's name. */
+  idChars: 128,
+  queueChars: 255,
+  /** Characters of an attribute's name. */
+  nameChars: 128,
+  /** Attributes of one session. */
+  attributes: 4_096,
+  /** Bytes of one attribute's value, and of all of a session's values together. */
+  valueBytes: 1024 * 1024,
+  sessionBytes: 4 * 1024 * 1024,
+  /** The longest wait, in milliseconds (rule 2: RabbitMQ's acknowledgement time-out is 30 minutes). */
+  waitMs: 600_000,
+  /** Entries of a list in a renewal or its answer. */
+  listed: 4_096,
+} as const;

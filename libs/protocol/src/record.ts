@@ -1,0 +1,103 @@
+/**
+ * What the store keeps of a session, in memory and in the repository: the head (version, grant, ended grants) and the
+ * attributes, each with the version of its last change. Written with the data, in one transaction (rule 6).
+ */
+import { pack as packValue, Unpackr } from 'msgpackr';
+import * as field from './fields.js';
+import { FrameError } from './fields.js';
+import type { Token, Version } from './order.js';
+
+export interface SessionRecord {
+  version: Version;
+  /** Who holds the lock. */
+  grant: GrantRecord | undefined;
+  /** Grants that have ended, oldest first: their repeats get the original answer. */
+  ended: EndedGrant[];
+  readonly attributes: Map<string, StoredAttribute>;
+}
+
+export interface GrantRecord {
+  readonly token: Token;
+  readonly holder: string;
+  /** The acquire that it answers: a repeat of that one, and of no other, is answered by this grant again. */
+  readonly request: number;
+  /** Where the holder was reached when it was granted. */
+  readonly queue: string;
+  /** The last seq applied. */
+  seq: number;
+}
+
+export interface EndedGrant {
+  readonly token: Token;
+  readonly holder: string;
+  readonly seq: number;
+}
+
+export interface StoredAttribute {
+  readonly bytes: Uint8Array;
+  readonly version: Version;
+}
+
+type Head = Omit<SessionRecord, 'attributes'>;
+
+const headLayout = 1;
+
+export function encodeHead(head: Head): Uint8Array {
+  const { version, grant, ended } = head;
+  return packValue([
+    headLayout,
+    version,
+    grant ? [grant.token, grant.holder, grant.request, grant.queue, grant.seq] : null,
+    ended.map(({ token, holder, seq }) => [token, holder, seq]),
+  ]);
+}
+
+/** Throws a `FrameError` when the bytes are not a head of a layout that this program knows. */
+export function decodeHead(bytes: Uint8Array): Head {
+  const [layout, version, grant, ended] = tuple(unpackr.unpack(bytes), 4);
+  if (layout !== headLayout) throw new FrameError(`a session's head has layout ${String(layout)}, not ${headLayout}`);
+  if (!Array.isArray(ended)) throw new FrameError('ended grants are not a list');
+  return {
+    version: field.version.read(version),
+    grant: grant === null ? undefined : decodeGrant(grant),
+    ended: ended.map((wire) => {
+      const [token, holder, seq] = tuple(wire, 3);
+      return { token: field.token.read(token), holder: field.id.read(holder), seq: field.count.read(seq) };
+    }),
+  };
+}
+
+/** An attribute's row: 24 bytes of version (three big-endian 64-bit counts), then its value. */
+export function encodeAttribute({ bytes, version }: StoredAttribute): Uint8Array {
+  const row = new Uint8Array(versionBytes + bytes.length);
+  const view = new DataView(row.buffer);
+  version.forEach((part, i) => view.setBigUint64(8 * i, BigInt(part)));
+  row.set(bytes, versionBytes);
+  return row;
+}
+
+export function decodeAttribute(row: Uint8Array): StoredAttribute {
+  if (row.length < versionBytes) throw new FrameError(`an attribute's row of ${row.length} bytes`);
+  const view = new DataView(row.buffer, row.byteOffset, versionBytes);
+  const part = (i: number) => Number(view.getBigUint64(8 * i));
+  return { bytes: row.subarray(versionBytes), version: [part(0), part(1), part(2)] };
+}
+
+const versionBytes = 24;
+const unpackr = new Unpackr({ useRecords: false });
+
+function decodeGrant(wire: unknown): GrantRecord {
+  const [token, holder, request, queue, seq] = tuple(wire, 5);
+  return {
+    token: field.token.read(token),
+    holder: field.id.read(holder),
+    request: field.count.read(request),
+    queue: field.queue.read(queue),
+    seq: field.count.read(seq),
+  };
+}
+
+function tuple(wire: unknown, length: number): unknown[] {
+  if (!Array.isArray(wire) || wire.length !== length) throw new FrameError(`no tuple of ${length}`);
+  return wire;
+}
