@@ -1,10 +1,13 @@
 /** The repository: its port and its adapters. */
+export { LevelRepository, type LevelRepositorySettings } from './level.repository.js';
+export { MemoryRepository } from './memory.repository.js';
 export {
   DeploymentMismatchError,
   EpochLostError,
   RepositoryError,
   type Claim,
   type Deployment,
+  type RecordedDeployment,
   type SessionRepository,
   type SessionWrite,
   type StoredSession,

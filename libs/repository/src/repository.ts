@@ -11,11 +11,16 @@
  * - Verification: `apply` with no writes still verifies the epoch, in a transaction that began after the call (rule 7).
  * - Durability: when `apply` resolves, its writes survive the death of this process (`process`) or the loss of
  *   power (`disk`). With `process` they are on disk within a second, and a power loss takes a suffix of the
- *   order of writing, never a hole.
+ *   order of writing, never a hole, where the adapter's files keep that order (see its ADR).
+ * - Failure: an `apply` that fails for any reason but its epoch may have taken effect or not. Those called after it
+ *   fail too, until the partition is claimed anew.
  */
 export interface SessionRepository {
   /** Opens or creates the place. Throws a `RepositoryError` that says what to do when it cannot. */
   open(): Promise<void>;
+
+  /** What the first claim of all recorded; undefined before it. */
+  deployment(): Promise<RecordedDeployment | undefined>;
 
   /**
    * Takes the partition. The first claim of all records `deployment.partitions` and `deployment.hash`; a later one
@@ -44,6 +49,8 @@ export interface Deployment {
   readonly leaseMs: number;
 }
 
+export type RecordedDeployment = Omit<Deployment, 'leaseMs'>;
+
 export interface Claim {
   /** The new epoch, 1 for the first claim of a partition. */
   readonly epoch: number;
@@ -56,8 +63,12 @@ export interface StoredSession {
   readonly attributes: Map<string, Uint8Array>;
 }
 
-/** The change of one session: the new head, and what changes among its attributes. */
+/**
+ * The change of one session: the new head, and what changes among its attributes. The names of attributes are
+ * well-formed Unicode; one that is both deleted and set is set. The caller leaves all of it unchanged until `apply` settles.
+ */
 export interface SessionWrite {
+  /** An id: 1 to 128 visible ASCII characters. */
   readonly session: string;
   /** Undefined removes the session with all its attributes, whatever `set` says. */
   readonly head: Uint8Array | undefined;
@@ -84,4 +95,10 @@ export class EpochLostError extends RepositoryError {
 /** The deployment was made with another number of partitions or another hash. */
 export class DeploymentMismatchError extends RepositoryError {
   override name = 'DeploymentMismatchError';
+  constructor(recorded: RecordedDeployment, mine: RecordedDeployment) {
+    super(
+      `this deployment was made with ${recorded.partitions} partitions and version ${recorded.hash} of the hash, but this ` +
+        `store is set to ${mine.partitions} and ${mine.hash}: start it with the recorded values, which are fixed for good`,
+    );
+  }
 }

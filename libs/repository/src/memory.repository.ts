@@ -1,0 +1,86 @@
+/**
+ * The repository in this process's memory: for tests, and for the embedded mode where nothing need outlive the process.
+ * Several stores may use one at once, each with its own `open` and `close`, so that epochs are fought over as in
+ * a shared database. It keeps copies: bytes that a caller changes later change nothing here.
+ */
+import {
+  DeploymentMismatchError,
+  EpochLostError,
+  type Claim,
+  type Deployment,
+  type RecordedDeployment,
+  type SessionRepository,
+  type SessionWrite,
+  type StoredSession,
+} from './repository.js';
+
+export class MemoryRepository implements SessionRepository {
+  private recorded: RecordedDeployment | undefined;
+  private readonly partitions = new Map<number, Partition>();
+
+  async open(): Promise<void> {}
+
+  async deployment(): Promise<RecordedDeployment | undefined> {
+    return this.recorded;
+  }
+
+  async claim(partition: number, deployment: Deployment): Promise<Claim> {
+    const { partitions, hash, leaseMs } = deployment;
+    this.recorded ??= { partitions, hash };
+    if (this.recorded.partitions !== partitions || this.recorded.hash !== hash)
+      throw new DeploymentMismatchError(this.recorded, deployment);
+    const state = this.partition(partition);
+    state.epoch += 1;
+    state.longestLeaseMs = Math.max(state.longestLeaseMs, leaseMs);
+    return { epoch: state.epoch, longestLeaseMs: state.longestLeaseMs };
+  }
+
+  async load(partition: number, ids: readonly string[]): Promise<Map<string, StoredSession>> {
+    const { sessions } = this.partition(partition);
+    const found = new Map<string, StoredSession>();
+    for (const id of ids) {
+      const session = sessions.get(id);
+      if (session) found.set(id, { head: copy(session.head), attributes: copyAll(session.attributes) });
+    }
+    return found;
+  }
+
+  async apply(partition: number, epoch: number, writes: readonly SessionWrite[]): Promise<void> {
+    const { epoch: current, sessions } = this.partition(partition);
+    if (epoch !== current) throw new EpochLostError(partition, epoch, current);
+    // Nothing below waits or fails: this is the transaction.
+    for (const { session, head, set, delete: names } of writes) {
+      if (!head) {
+        sessions.delete(session);
+        continue;
+      }
+      const attributes = sessions.get(session)?.attributes ?? new Map<string, Uint8Array>();
+      for (const name of names) attributes.delete(name);
+      for (const [name, value] of copyAll(set)) attributes.set(name, value);
+      sessions.set(session, { head: copy(head), attributes });
+    }
+  }
+
+  async close(): Promise<void> {}
+
+  private partition(number: number): Partition {
+    let partition = this.partitions.get(number);
+    if (!partition) {
+      partition = { epoch: 0, longestLeaseMs: 0, sessions: new Map<string, StoredSession>() };
+      this.partitions.set(number, partition);
+    }
+    return partition;
+  }
+}
+
+interface Partition {
+  epoch: number;
+  longestLeaseMs: number;
+  readonly sessions: Map<string, StoredSession>;
+}
+
+/** Not by `slice`, which of a Buffer makes a view of the same bytes. */
+const copy = (bytes: Uint8Array) => new Uint8Array(bytes);
+
+const copyAll = (values: ReadonlyMap<string, Uint8Array>) =>
+  new Map(Array.from(values, ([name, value]) => [name, copy(value)]));

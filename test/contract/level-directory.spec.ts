@@ -1,0 +1,132 @@
+/** The embedded repository and its directory: other processes at it, a process killed over it, and what can be wrong with it. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { ClassicLevel } from 'classic-level';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { LevelRepository, RepositoryError } from '#repository';
+import { deployment, stored, write } from './repository.place.js';
+
+let parent: string;
+let directory: string;
+beforeEach(async () => {
+  parent = await mkdtemp(join(tmpdir(), 'locked-session-'));
+  directory = join(parent, 'data');
+});
+afterEach(() => rm(parent, { recursive: true }));
+
+async function using<T>(run: (repository: LevelRepository, epoch: number) => Promise<T>): Promise<T> {
+  const repository = new LevelRepository({ directory });
+  await repository.open();
+  try {
+    return await run(repository, (await repository.claim(0, deployment)).epoch);
+  } finally {
+    await repository.close();
+  }
+}
+
+async function refusal(place = directory): Promise<string> {
+  const error: unknown = await new LevelRepository({ directory: place })
+    .open()
+    .catch((reason: unknown) => reason);
+  expect(error).toBeInstanceOf(RepositoryError);
+  return (error as Error).message;
+}
+
+it('opens for one at a time, of this process and of all', async () => {
+  await using(async (repository, epoch) => {
+    const link = join(parent, 'link');
+    await symlink(directory, link);
+    for (const place of [directory, link])
+      expect(await refusal(place)).toContain('another process has it open');
+    // After the refusals within the process, which must not cost it the lock.
+    const { stderr } = await writer('process').ended;
+    expect(stderr).toContain('another process has it open');
+    await repository.apply(0, epoch, [write('s', 'x')]);
+  });
+  await using((repository) => repository.load(0, ['s']));
+});
+
+it.each(['process', 'disk'])(
+  'keeps what it acknowledged before a SIGKILL, each apply whole or absent (%s)',
+  async (durability) => {
+    const acknowledged = new Map<string, number>();
+    for (let round = 1; round <= 3; round += 1) {
+      const { child, lines, ended } = writer(durability);
+      let count = 0;
+      for await (const line of lines) {
+        const [lane, number] = line.split(' ') as [string, string];
+        acknowledged.set(lane, Number(number));
+        if (++count === 150) child.kill('SIGKILL');
+      }
+      expect(await ended).toEqual({ signal: 'SIGKILL', stderr: '' });
+
+      await using(async (repository, epoch) => {
+        expect(epoch).toBe(2 * round); // the writer's claims, and these
+        for (const [lane, last] of acknowledged) {
+          const [left, right] = Object.values(await stored(repository, 0, [`${lane}-left`, `${lane}-right`]));
+          const number = Number(left![0]);
+          expect(number - last).toBeOneOf([0, 1]); // a lane has one apply under way
+          const large = Buffer.alloc(40_000, `${number}`).toString();
+          expect(left).toEqual([`${number}`, { small: `${number}`, large }]);
+          expect(right).toEqual(left);
+        }
+      });
+    }
+  },
+);
+
+describe('says what is wrong, and what to do', () => {
+  const raw = async (key: string, value: string) => {
+    const level = new ClassicLevel(directory);
+    await level.put(key, value);
+    await level.close();
+  };
+  const aTable = async () => (await readdir(directory)).find((file) => file.endsWith('.ldb'))!;
+
+  it('where the directory cannot be made', async () => {
+    await writeFile(directory, '');
+    expect(await refusal(join(directory, 'below'))).toMatch(/this process may write.*ENOTDIR/);
+  });
+
+  it.each([
+    ['the table of contents is garbage', () => writeFile(join(directory, 'CURRENT'), 'garbage')],
+    ['the table of contents is gone', () => rm(join(directory, 'CURRENT'))],
+    ['a table is gone', async () => rm(join(directory, await aTable()))],
+    ['a row is garbage', () => raw('partition 0', '{')],
+  ])('where %s', async (_, damage) => {
+    for (const head of ['1', '2'])
+      await using((repository, epoch) => repository.apply(0, epoch, [write('s', head)]));
+    await damage();
+    expect(await refusal()).toMatch(/damaged.*restart the app servers/);
+    expect(await refusal()).toMatch(/damaged/); // the first attempt has made nothing anew
+  });
+
+  it('where a newer program has written', async () => {
+    await raw('layout', '{"version":2,"program":"7.8.9"}');
+    expect(await refusal()).toContain('run locked-session 7.8.9 or newer');
+  });
+
+  it('where another program keeps its data', async () => {
+    await raw('any', 'thing');
+    expect(await refusal()).toContain('another program');
+  });
+});
+
+/** Another process that writes until it is killed: see level-writer.mjs. */
+function writer(durability: string) {
+  const built = new URL('../../dist/libs/repository/src/index.js', import.meta.url);
+  if (!existsSync(built))
+    throw new Error('dist is missing: run `npm run build` first, or all suites by `npm test`');
+  const script = fileURLToPath(new URL('level-writer.mjs', import.meta.url));
+  const child = spawn(process.execPath, [script, built.href, directory, durability]);
+  let stderr = '';
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => (stderr += chunk));
+  const ended = once(child, 'close').then(([, signal]) => ({ signal: signal as string | null, stderr }));
+  return { child, lines: createInterface({ input: child.stdout }), ended };
+}

@@ -1,0 +1,35 @@
+// A store to be killed: node level-writer.mjs <repository module> <directory> <durability>. It claims partition 0 and writes
+// without end, in eight lanes at once. An apply of a lane writes its two sessions whole; once it is acknowledged,
+// "<lane> <number>" goes to stdout. An error ends the process, with its message on stderr.
+const [, , module, directory, durability] = process.argv;
+const { LevelRepository } = await import(module);
+
+try {
+  const repository = new LevelRepository({ directory, durability });
+  await repository.open();
+  const { epoch } = await repository.claim(0, { partitions: 4, hash: 1, leaseMs: 5_000 });
+  const lanes = Array.from({ length: 8 }, (_, lane) => lane);
+  await Promise.all(lanes.map((lane) => writeFor(repository, epoch, lane)));
+} catch (error) {
+  console.error(`${error.name}: ${error.message}`);
+  process.exitCode = 1;
+}
+
+async function writeFor(repository, epoch, lane) {
+  const sessions = [`${lane}-left`, `${lane}-right`];
+  const [found] = (await repository.load(0, sessions)).values();
+  for (let number = found ? Number(Buffer.from(found.head)) + 1 : 1; ; number += 1) {
+    const head = Buffer.from(`${number}`);
+    // Larger than a block of LevelDB's log, so that a kill may tear a record in two.
+    const set = new Map([
+      ['small', head],
+      ['large', Buffer.alloc(40_000, head)],
+    ]);
+    await repository.apply(
+      0,
+      epoch,
+      sessions.map((session) => ({ session, head, set, delete: [] })),
+    );
+    process.stdout.write(`${lane} ${number}\n`);
+  }
+}

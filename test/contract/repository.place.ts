@@ -1,0 +1,44 @@
+/** A place where the contract of `SessionRepository` is tried, and its sessions as text. */
+import type { SessionRepository, SessionWrite, StoredSession } from '#repository';
+
+export interface Place {
+  /** Open and empty. */
+  readonly repository: SessionRepository;
+  /** Closes the repository and opens the same place again: for adapters whose state outlives their process. */
+  reopen?(): Promise<SessionRepository>;
+  dispose(): Promise<void>;
+}
+
+export const deployment = { partitions: 4, hash: 1, leaseMs: 5_000 };
+
+/** A session as text: its head and its attributes. */
+export type Text = readonly [head: string, attributes: Readonly<Record<string, string>>];
+
+/** A change of one session: a head of null removes it, a null among the attributes deletes that one. */
+export function write(
+  session: string,
+  head: string | null,
+  attributes: Readonly<Record<string, string | null>> = {},
+): SessionWrite {
+  const set = new Map<string, Uint8Array>();
+  const deleted: string[] = [];
+  for (const [name, value] of Object.entries(attributes))
+    if (value === null) deleted.push(name);
+    else set.set(name, Buffer.from(value));
+  return { session, head: head === null ? undefined : Buffer.from(head), set, delete: deleted };
+}
+
+/** The sessions of `ids` that exist. */
+export async function stored(
+  repository: SessionRepository,
+  partition: number,
+  ids: readonly string[],
+): Promise<Record<string, Text>> {
+  const sessions = await repository.load(partition, ids);
+  return Object.fromEntries(Array.from(sessions, ([id, session]) => [id, asText(session)]));
+}
+
+function asText({ head, attributes }: StoredSession): Text {
+  const text = (bytes: Uint8Array) => Buffer.from(bytes).toString();
+  return [text(head), Object.fromEntries(Array.from(attributes, ([name, value]) => [name, text(value)]))];
+}
