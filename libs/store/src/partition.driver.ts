@@ -1,0 +1,205 @@
+/**
+ * Drives one partition's state machine: receive, load, step, persist, send, acknowledge. Everything that arrives while a batch is being
+ * persisted becomes the next batch, so one transaction serves many frames. When anything fails or the channel is lost, the driver forgets
+ * the partition's memory, and claims the partition anew when it is delivered something (rule 13).
+ */
+import type { Clock, Delivery, Log, PartitionLink } from '#broker';
+import {
+  decodeAttribute,
+  decodeHead,
+  encodeAttribute,
+  encodeHead,
+  encodeStoreFrame,
+  intoFrames,
+  partitionHash,
+  type HolderFrame,
+  type PartitionMachine,
+  type RecordWrite,
+  type StoreOutputs,
+  type StoreRules,
+} from '#protocol';
+import type { SessionRepository, SessionWrite, StoredSession } from '#repository';
+
+export interface PartitionPorts {
+  readonly repository: SessionRepository;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export interface PartitionSettings extends StoreRules {
+  /** Most bytes of session state that one partition keeps in memory. */
+  readonly cacheBytes: number;
+  /** After a failure the partition is given up this much later; doubled each time, up to the second figure. In milliseconds. */
+  readonly retryMinMs: number;
+  readonly retryMaxMs: number;
+}
+
+export type MachineFactory = (partition: number, epoch: number, rules: StoreRules) => PartitionMachine;
+
+export class PartitionDriver {
+  private machine: PartitionMachine | undefined;
+  private inbox: { frame: HolderFrame; delivery: Delivery }[] = [];
+  private readonly unsettled = new Map<number, Delivery>();
+  private deliveries = 0;
+  /** Counts the turns of ownership: work begun in an earlier one is dropped. */
+  private turn = 0;
+  private failures = 0;
+  private running: Promise<void> | undefined;
+  private stopping = false;
+  private tickDue = false;
+  private cancelTick: (() => void) | undefined;
+  private link: PartitionLink | undefined;
+
+  constructor(
+    readonly partition: number,
+    private readonly ports: PartitionPorts,
+    private readonly settings: PartitionSettings,
+    private readonly makeMachine: MachineFactory,
+  ) {}
+
+  /** Where answers go. What was received before waits for it. */
+  attach(link: PartitionLink): void {
+    this.link = link;
+    this.pump();
+  }
+
+  receive(frame: HolderFrame, delivery: Delivery): void {
+    if (this.stopping) return;
+    this.inbox.push({ frame, delivery });
+    this.pump();
+  }
+
+  /** The turn is over: somebody else may own the partition now. */
+  lost(reason: string): void {
+    if (this.machine) this.ports.log.warn(`partition ${this.partition} is given up: ${reason}`);
+    this.turn++;
+    this.machine = undefined;
+    this.inbox = [];
+    this.unsettled.clear();
+    this.cancelTick?.();
+  }
+
+  /** Finishes the batch under way and leaves the line. What was not settled goes to the next store. */
+  async stop(): Promise<void> {
+    this.stopping = true;
+    this.inbox = [];
+    await this.running;
+    this.cancelTick?.();
+    await this.link?.close();
+    this.machine = undefined;
+  }
+
+  /** For operators: undefined while the partition is not owned. */
+  snapshot() {
+    return this.machine && { ...this.machine.snapshot(), counters: { ...this.machine.counters } };
+  }
+
+  private pump(): void {
+    if (this.running || !this.due) return;
+    this.running = this.run().finally(() => {
+      this.running = undefined;
+      this.pump();
+    });
+  }
+
+  private get due(): boolean {
+    if (this.stopping || !this.link) return false;
+    return this.inbox.length > 0 || (this.tickDue && this.machine !== undefined);
+  }
+
+  private async run(): Promise<void> {
+    while (this.due) {
+      const { turn } = this;
+      try {
+        await this.batch(turn);
+        this.failures = 0;
+      } catch (error) {
+        if (turn === this.turn) await this.fail(error, turn);
+      }
+    }
+  }
+
+  private async batch(turn: number): Promise<void> {
+    const machine = this.machine ?? (await this.claim(turn));
+    if (turn !== this.turn) return;
+    const batch = this.inbox;
+    this.inbox = [];
+    await this.load(machine, batch);
+    if (turn !== this.turn) return;
+
+    const now = this.ports.clock.now();
+    if (this.tickDue) machine.tick(now);
+    this.tickDue = false;
+    for (const { frame, delivery } of batch) {
+      this.unsettled.set(++this.deliveries, delivery);
+      machine.receive(frame, this.deliveries, now);
+    }
+    const outputs = machine.flush();
+    await this.ports.repository.apply(this.partition, machine.epoch, outputs.writes.map(toRepository));
+    if (turn !== this.turn) return;
+
+    this.speak(machine.epoch, outputs);
+    machine.evict(this.settings.cacheBytes);
+    this.schedule(machine, now.mono);
+  }
+
+  private async claim(turn: number): Promise<PartitionMachine> {
+    const { partitions, leaseMs } = this.settings;
+    const { epoch } = await this.ports.repository.claim(this.partition, { partitions, hash: partitionHash, leaseMs });
+    const machine = this.makeMachine(this.partition, epoch, this.settings);
+    if (turn === this.turn) this.machine = machine;
+    return machine;
+  }
+
+  private async load(machine: PartitionMachine, batch: { frame: HolderFrame }[]): Promise<void> {
+    const ids = new Set(batch.flatMap(({ frame }) => machine.missing(frame)));
+    if (ids.size === 0) return;
+    const found = await this.ports.repository.load(this.partition, [...ids]);
+    for (const id of ids) machine.load(id, fromRepository(found.get(id)));
+  }
+
+  private speak(epoch: number, { messages, settled }: StoreOutputs): void {
+    const { partition } = this;
+    for (const [queue, list] of messages) {
+      for (const frame of intoFrames(list)) {
+        this.link?.send(queue, encodeStoreFrame({ partition, epoch, messages: frame }));
+      }
+    }
+    for (const number of settled) {
+      this.unsettled.get(number)?.ack();
+      this.unsettled.delete(number);
+    }
+  }
+
+  private schedule(machine: PartitionMachine, mono: number): void {
+    this.cancelTick?.();
+    if (machine.nextDeadline === Infinity) return;
+    this.cancelTick = this.ports.clock.after(Math.max(1, machine.nextDeadline - mono), () => {
+      this.tickDue = true;
+      this.pump();
+    });
+  }
+
+  /** The outcome of a failed write is unknown: only a new claim can tell what is in the repository. */
+  private async fail(error: unknown, turn: number): Promise<void> {
+    const { retryMinMs, retryMaxMs } = this.settings;
+    const delayMs = Math.min(retryMaxMs, retryMinMs * 2 ** this.failures++);
+    const reason = error instanceof Error ? error.message : String(error);
+    this.ports.log.error(`partition ${this.partition}: ${reason}; claiming it anew in ${delayMs} ms`);
+    await new Promise<void>((resolve) => this.ports.clock.after(delayMs, resolve));
+    if (turn !== this.turn) return;
+    this.lost(reason);
+    this.link?.abandon();
+  }
+}
+
+function toRepository({ session, record, set, delete: removed }: RecordWrite): SessionWrite {
+  const rows = set.map((name): [string, Uint8Array] => [name, encodeAttribute(record.attributes.get(name)!)]);
+  return { session, head: encodeHead(record), set: new Map(rows), delete: removed };
+}
+
+function fromRepository(stored: StoredSession | undefined) {
+  if (!stored) return undefined;
+  const rows = [...stored.attributes].map(([name, row]) => [name, decodeAttribute(row)] as const);
+  return { ...decodeHead(stored.head), attributes: new Map(rows) };
+}

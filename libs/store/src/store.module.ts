@@ -1,0 +1,48 @@
+/** Puts a store together from its settings: broker, repository, and the store that drives them. */
+import { Logger, Module, type DynamicModule } from '@nestjs/common';
+import { AmqpBroker, systemClock } from '#broker';
+import { LevelRepository, MemoryRepository } from '#repository';
+import { Store } from './store.js';
+import { StoreController } from './store.controller.js';
+import type { StoreSettings } from './store.settings.js';
+
+@Module({})
+export class StoreModule {
+  /** For `NestFactory.createMicroservice`, with `new FrameServer(store)` as its strategy. */
+  static forRoot(settings: StoreSettings): DynamicModule {
+    return {
+      module: StoreModule,
+      controllers: [StoreController],
+      providers: [{ provide: Store, useFactory: () => makeStore(settings) }],
+      exports: [Store],
+    };
+  }
+}
+
+function makeStore(settings: StoreSettings): Store {
+  const log = new Logger('LockedSessionStore');
+  const broker = new AmqpBroker({
+    url: settings.AMQP_URL,
+    prefix: settings.AMQP_PREFIX,
+    queueType: settings.AMQP_QUEUE_TYPE,
+    log,
+  });
+  const repository =
+    settings.STORE_REPOSITORY === 'memory'
+      ? new MemoryRepository()
+      : new LevelRepository({ directory: settings.STORE_DIRECTORY, durability: settings.STORE_DURABILITY });
+  return new Store(
+    { broker, repository, clock: systemClock, log },
+    {
+      partitions: settings.STORE_PARTITIONS,
+      leaseMs: settings.STORE_LEASE_MS,
+      waitersPerSession: settings.STORE_WAITERS_PER_SESSION,
+      waitersPerPartition: settings.STORE_WAITERS_PER_PARTITION,
+      window: settings.STORE_WINDOW,
+      endedGrants: settings.STORE_ENDED_GRANTS,
+      cacheBytes: Math.floor((settings.STORE_CACHE_MIB * 1024 * 1024) / settings.STORE_PARTITIONS),
+      retryMinMs: settings.STORE_RETRY_MIN_MS,
+      retryMaxMs: settings.STORE_RETRY_MAX_MS,
+    },
+  );
+}

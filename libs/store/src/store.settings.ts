@@ -1,0 +1,95 @@
+/**
+ * The store's settings, from the environment: one table for their names, defaults, limits and explanations. A wrong one stops the start
+ * with its name, its value and what is allowed.
+ */
+import { z } from 'zod';
+
+const whole = (least: number, most: number) => z.coerce.number().int().min(least).max(most);
+
+const table = {
+  AMQP_URL: z
+    .url({ protocol: /^amqps?$/ })
+    .default('amqp://guest:guest@127.0.0.1:5672')
+    .describe('where RabbitMQ is: amqp:// or amqps://'),
+  AMQP_PREFIX: z
+    .string()
+    .regex(/^[\w.-]{1,64}$/)
+    .default('locked-session')
+    .describe('what exchange and queue names begin with: 1 to 64 letters, digits, . _ -'),
+  AMQP_QUEUE_TYPE: z
+    .enum(['classic', 'quorum'])
+    .default('classic')
+    .describe('the kind of the partition queues: classic or quorum'),
+  STORE_PARTITIONS: whole(1, 1024)
+    .default(16)
+    .describe('the number of partitions, fixed for a deployment, the same in every app server: 1 to 1024'),
+  STORE_REPOSITORY: z
+    .enum(['level', 'memory'])
+    .default('level')
+    .describe('where sessions are kept: level (in STORE_DIRECTORY) or memory (gone when the store stops)'),
+  STORE_DIRECTORY: z.string().min(1).default('./data').describe('the data directory; made when it is not there'),
+  STORE_DURABILITY: z
+    .enum(['process', 'disk'])
+    .default('process')
+    .describe('what an acknowledged change survives: process (a killed process) or disk (power loss, too)'),
+  STORE_LEASE_MS: whole(500, 600_000)
+    .default(5_000)
+    .describe('how long a holder may trust its locks unheard, in milliseconds: 500 to 600000'),
+  STORE_WAITERS_PER_SESSION: whole(1, 10_000)
+    .default(256)
+    .describe('most app servers that may wait for one session: 1 to 10000'),
+  STORE_WAITERS_PER_PARTITION: whole(1, 60_000)
+    .default(4_096)
+    .describe('most requests that may wait in one partition: 1 to 60000'),
+  STORE_WINDOW: whole(1, 5_000)
+    .default(256)
+    .describe('most frames under way in one partition beside those that wait: 1 to 5000'),
+  STORE_ENDED_GRANTS: whole(1, 64)
+    .default(8)
+    .describe('ended grants remembered for each session, to answer repeats: 1 to 64'),
+  STORE_CACHE_MIB: whole(1, 65_536)
+    .default(256)
+    .describe('most memory for session state, in MiB, over all partitions: 1 to 65536'),
+  STORE_RETRY_MIN_MS: whole(1, 60_000)
+    .default(100)
+    .describe('pause before a partition is claimed anew after a failure, in milliseconds: 1 to 60000'),
+  STORE_RETRY_MAX_MS: whole(1, 600_000)
+    .default(5_000)
+    .describe('the longest such pause, in milliseconds: 1 to 600000'),
+};
+
+export type StoreSettings = z.infer<z.ZodObject<typeof table>>;
+
+/** A setting is wrong: the message has a line for each, with its name, its value and what is allowed. */
+export class StoreSettingsError extends Error {
+  override name = 'StoreSettingsError';
+}
+
+/** Throws a `StoreSettingsError`. An empty variable counts as not set. */
+export function readStoreSettings(env: Readonly<Record<string, string | undefined>>): StoreSettings {
+  const given = Object.fromEntries(Object.keys(table).map((name) => [name, env[name] || undefined]));
+  const parsed = z.object(table).safeParse(given);
+  const unknown = Object.keys(env).filter((name) => name.startsWith('STORE_') && !(name in table));
+  const lines = unknown.map((name) => `${name} is no setting of the store; see --help`);
+  for (const issue of parsed.error?.issues ?? []) {
+    const name = issue.path[0] as keyof typeof table;
+    lines.push(`${name} is '${withoutPassword(given[name])}', but must be ${table[name].description}`);
+  }
+  if (lines.length > 0 || !parsed.success) throw new StoreSettingsError([...new Set(lines)].join('\n'));
+  return parsed.data;
+}
+
+/** A line for each setting: name, default, explanation. */
+export function describeStoreSettings(): string {
+  const width = Math.max(...Object.keys(table).map((name) => name.length));
+  return Object.entries(table)
+    .map(([name, schema]) => {
+      const fallback = String(schema.parse(undefined));
+      return `  ${name.padEnd(width)}  ${schema.description} [${fallback}]`;
+    })
+    .join('\n');
+}
+
+function withoutPassword(value: string | undefined): string {
+  return String(value).replace(/(:\/\/[^:@/]*):[^@/]*@/, '$1:***@');
+}
