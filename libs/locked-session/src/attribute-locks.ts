@@ -1,0 +1,258 @@
+/**
+ * The attribute locks of one held session: which scopes of this process have which attributes, and who waits for them.
+ * Readers share, writers exclude, first come, first served; nested scopes pass the locks of those around them and exclude
+ * their siblings (rule 18: Moss's nested transactions). No clock and no promise: who had to wait is called back.
+ *
+ * One queue serves all names. A request waits for the holders of what it asks for and for the conflicting requests before
+ * it. Requests that wait, however indirectly, for a scope around its own it overtakes, since both would wait for ever; a
+ * holder that does so cannot be overtaken: there the request is refused. A lock on the whole session meets the holds and
+ * requests of every name, so that a lock on an attribute needs no intent besides; counts keep the usual questions cheap.
+ */
+import { LockedSessionError } from './errors.js';
+import { covers, LockBook, meet, Request, type NamedLock } from './lock-book.js';
+import type { LockMode } from './lock-plan.js';
+import {
+  describeCircle,
+  isAround,
+  left,
+  liveParent,
+  mayBeAwaited,
+  quoted,
+  someWithin,
+  WaitSearch,
+  type Lock,
+  type LockOwner,
+  type LockRequest,
+} from './lock-waits.js';
+
+export { lockPlan, type LockMode, type LockPlan, type LockSpec } from './lock-plan.js';
+export type { LockOwner, LockRequest } from './lock-waits.js';
+
+export interface LockSnapshot {
+  readonly name: string;
+  readonly holders: readonly { readonly label: string; readonly mode: LockMode }[];
+  readonly waiting: number;
+}
+
+export class AttributeLocks {
+  private readonly book = new LockBook(this);
+  /** Granted, and still to be called back. */
+  private readonly ready: Request[] = [];
+  private calling = false;
+  private passes = 0;
+
+  /**
+   * Takes a lock: at once, and returns undefined; or else `granted`, which must not throw, is called when the scope has it.
+   * A scope waits for one lock at a time: it takes several one after the other, as their plan says. Throws `lock-upgrade`
+   * and `lock-circle`.
+   */
+  take(owner: LockOwner, name: string, mode: LockMode, granted: () => void): LockRequest | undefined {
+    const { book } = this;
+    const lock = book.lock(name);
+    const write = mode === 'write';
+    if (covers(owner, lock, write)) return undefined;
+    if (write && book.total.readers + book.total.waitingReaders > 0) this.refuseUpgrade(owner, lock);
+    const held = this.isHeld(owner, lock, write);
+    let asked = this.isAsked(lock, write) && !this.isPassed(owner, lock, write);
+    if (held || asked) {
+      const request = new Request(owner, lock, write, granted);
+      const overtaken: Request[] = [];
+      if (mayBeAwaited(owner)) {
+        const search = new WaitSearch(owner);
+        this.refuseCircle(request, search);
+        if (asked) asked = this.sift(request, search, overtaken);
+      }
+      if (held || asked) {
+        book.enqueue(request);
+        for (const each of overtaken) book.moveToEnd(each);
+        return request;
+      }
+    }
+    book.hold(owner, lock, write);
+    return undefined;
+  }
+
+  /** Ends a wait: `granted` is not called any more. What the scope has, it keeps until it leaves. */
+  withdraw(request: LockRequest): void {
+    if (request.owner.waiting === request) {
+      this.book.dequeue(request as Request);
+      this.serve();
+    } else {
+      const at = this.ready.indexOf(request as Request);
+      if (at >= 0) this.ready.splice(at, 1);
+    }
+  }
+
+  /**
+   * The scope waits no longer, and its locks pass to the next live scope around it, which keeps them from strangers until
+   * it leaves too (rule 18); those of a root are free. Live scopes within a root that leaves are roots, with what they have.
+   */
+  leave(owner: LockOwner): void {
+    const request = owner.waiting ?? this.ready.find((each) => each.owner === owner);
+    if (request !== undefined) this.withdraw(request);
+    const { holds } = owner;
+    owner.holds = left;
+    if (holds === undefined) return;
+    const heir = liveParent(owner);
+    for (const hold of holds) {
+      if (heir === undefined) this.book.drop(hold);
+      else this.book.pass(hold, heir);
+    }
+    this.serve();
+  }
+
+  /** How the scope itself has locked `name`: by that name, or with the whole session. */
+  holds({ holds = left }: LockOwner, name: string): LockMode | undefined {
+    let mode: LockMode | undefined;
+    for (const { lock, write } of holds) {
+      if (lock.name !== name && lock !== this.book.whole) continue;
+      if (write) return 'write';
+      mode = 'read';
+    }
+    return mode;
+  }
+
+  /** For operators: who has what, and how many wait for it. */
+  snapshot(): LockSnapshot[] {
+    return Array.from(this.book.locks, ({ name, holds, waiting }) => ({
+      name,
+      holders: holds.map(({ owner, write }) => ({ label: owner.label, mode: write ? 'write' : 'read' })),
+      waiting,
+    }));
+  }
+
+  // For searches. ------------------------------------------------------------------------------------------------
+
+  /** Whether anybody waits for the lock, or for one that it meets. */
+  isAwaited(lock: Lock): boolean {
+    return this.isAsked(lock as NamedLock, true);
+  }
+
+  /** Visits those that hold what `request` waits for, and those that asked for it before. */
+  eachBlocker({ lock, write, owner, previous }: LockRequest, visit: (owner: LockOwner) => void): void {
+    const { locks, whole } = this.book;
+    for (const met of lock === whole ? locks : [lock as NamedLock, whole]) {
+      for (const hold of met.holds) {
+        if ((write || hold.write) && !isAround(hold.owner, owner)) visit(hold.owner);
+      }
+    }
+    for (let each = previous; each !== undefined; each = each.previous) {
+      if (!(write || each.write) || !meet(lock, each.lock) || isAround(each.owner, owner)) continue;
+      visit(each.owner);
+      // Whatever stands before such a one blocks it as well, and is found from there.
+      if (each.write && (each.lock === lock || each.lock === whole)) return;
+    }
+  }
+
+  // May it be granted? -------------------------------------------------------------------------------------------
+
+  /** Whether others hold what conflicts: all conflicting holds are counted, less the scope's own and those around it. */
+  private isHeld(owner: LockOwner, lock: NamedLock, write: boolean): boolean {
+    const { total, whole } = this.book;
+    let count = lock === whole ? total.writers : lock.writers + whole.writers;
+    if (write) count += lock === whole ? total.readers : lock.readers + whole.readers;
+    if (count === 0) return false;
+    for (let each: LockOwner | undefined = owner; each !== undefined; each = each.parent) {
+      for (const hold of each.holds ?? left) if ((write || hold.write) && meet(lock, hold.lock)) count--;
+    }
+    return count > 0;
+  }
+
+  /** Whether requests that conflict wait. */
+  private isAsked(lock: NamedLock, write: boolean): boolean {
+    const { total, whole } = this.book;
+    if (total.waiting === 0) return false;
+    if (lock === whole) return (write ? total.waiting : total.waitingWriters) > 0;
+    return (write ? lock.waiting + whole.waiting : lock.waitingWriters + whole.waitingWriters) > 0;
+  }
+
+  /** Whether a scope around has the lock and nobody within that one waits: then all that wait, wait for that one. */
+  private isPassed(owner: LockOwner, lock: NamedLock, write: boolean): boolean {
+    for (let each = owner.parent; each !== undefined; each = each.parent) {
+      if (covers(each, lock, write)) return !someWithin(each, ({ waiting }) => waiting?.lock.table === this);
+    }
+    return false;
+  }
+
+  /** Sorts out the requests that lead back to the scope, to be overtaken. Does it stand behind any of the others? */
+  private sift(request: Request, search: WaitSearch, overtaken: Request[]): boolean {
+    let behind = false;
+    for (let each = this.book.first; each !== undefined; each = each.next) {
+      if (search.wayBack(each.owner) !== undefined) overtaken.push(each);
+      else behind ||= (each.write || request.write) && meet(each.lock, request.lock);
+    }
+    return behind;
+  }
+
+  /** To be asked before the request stands in the queue: then only holders block it. */
+  private refuseCircle(request: Request, search: WaitSearch): void {
+    this.eachBlocker(request, (holder) => {
+      const way = search.wayBack(holder);
+      if (way === undefined) return;
+      throw new LockedSessionError(
+        'lock-circle',
+        `${describeCircle(request, way)}. Name together, in the outermost scope, what is needed together: it is then taken in one order`,
+      );
+    });
+  }
+
+  /** Two families that read could never both go on to write. What a family writes, or asked to, each of it may write. */
+  private refuseUpgrade(owner: LockOwner, lock: NamedLock): void {
+    let root = owner;
+    for (let up = liveParent(owner); up !== undefined; up = liveParent(up)) root = up;
+    const has = (test: (lock: Lock, write: boolean) => boolean): boolean =>
+      someWithin(root, ({ holds, waiting }) => {
+        if (waiting?.lock.table === this && test(waiting.lock, waiting.write)) return true;
+        return (
+          holds !== undefined && holds.some((hold) => hold.lock.table === this && test(hold.lock, hold.write))
+        );
+      });
+    const writes = (wanted: Lock) =>
+      has((each, write) => write && (each === wanted || each === this.book.whole));
+    if (!has((each, write) => !write && meet(each, lock) && !writes(each)) || writes(lock)) return;
+    throw new LockedSessionError(
+      'lock-upgrade',
+      `${owner.label} asks to write ${quoted(lock.name)}, but it is locked for reading, all or in part, in ${root.label}: ` +
+        `name it under 'write' there, from the start`,
+    );
+  }
+
+  // Granting. ----------------------------------------------------------------------------------------------------
+
+  /** Grants, in order, what can be granted now, and calls back. */
+  private serve(): void {
+    const { book } = this;
+    const pass = ++this.passes;
+    let open = book.total.waiting;
+    let [reads, writes, readsWhole] = [false, false, false];
+    for (let request = book.first; request !== undefined && open > 0; request = request.next) {
+      const { owner, lock, write } = request;
+      if (lock.shut === pass) continue;
+      const whole = lock === book.whole;
+      const behind = whole ? writes || (write && reads) : write && (readsWhole || lock.asked === pass);
+      if (!behind && !this.isHeld(owner, lock, write)) {
+        open--;
+        book.dequeue(request);
+        book.hold(owner, lock, write);
+        this.ready.push(request);
+        continue;
+      }
+      if (whole && write) break;
+      // Nobody gets a lock behind a writer that waits for it: those requests need no look.
+      open -= write && lock.asked !== pass ? lock.waiting : 1;
+      if (write) lock.shut = pass;
+      else lock.asked = pass;
+      writes ||= write;
+      reads ||= !write;
+      readsWhole ||= whole;
+    }
+    if (!this.calling) this.callBack();
+  }
+
+  /** In the order of the grants, also if a callback brings about more of them. */
+  private callBack(): void {
+    this.calling = true;
+    for (let next = this.ready.shift(); next !== undefined; next = this.ready.shift()) next.granted();
+    this.calling = false;
+  }
+}

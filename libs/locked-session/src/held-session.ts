@@ -1,0 +1,121 @@
+/**
+ * One grant of a session in this process: the copy of its state, the attribute locks, who is inside, and which results wait for the store's
+ * acknowledgement. It ends with the release, or when the lock is lost; the next grant is another object.
+ */
+import type { Changes, HeldGrant } from '#protocol';
+import { AttributeLocks } from './attribute-locks.js';
+import { LockedSessionError } from './errors.js';
+import { decodeFrozen } from './values.js';
+
+interface ResultWait {
+  readonly seq: number;
+  readonly deadline: number;
+  resolve(): void;
+  reject(error: LockedSessionError): void;
+}
+
+export class HeldSession {
+  readonly locks = new AttributeLocks();
+  /** Root scopes that passed the gate and have not left. */
+  inside = 0;
+  /** Why this grant is over before its time. */
+  lost: LockedSessionError | undefined;
+
+  private readonly frozen = new Map<string, { bytes: Uint8Array; value: unknown }>();
+  private results: ResultWait[] = [];
+  private deletedSeq = 0;
+  private aborter: AbortController | undefined;
+
+  constructor(
+    readonly grant: HeldGrant,
+    private readonly send: (changes: Changes) => void,
+  ) {}
+
+  /** The attribute as bytes; undefined when there is none. */
+  bytes(name: string): Uint8Array | undefined {
+    return this.grant.attributes.get(name)?.bytes;
+  }
+
+  /** The attribute decoded and deeply frozen: one object for all readers, made on first use. */
+  value(name: string): unknown {
+    const bytes = this.bytes(name);
+    if (!bytes) return undefined;
+    const cached = this.frozen.get(name);
+    if (cached?.bytes === bytes) return cached.value;
+    const value = decodeFrozen(bytes);
+    this.frozen.set(name, { bytes, value });
+    return value;
+  }
+
+  /** The seq that must be durable before a result that saw this attribute may leave. */
+  seqOf(name: string): number {
+    return this.grant.attributes.get(name)?.seq ?? this.deletedSeq;
+  }
+
+  /** Sends changes; they are seen here at once. Returns their seq. Throws `lock-lost`. */
+  commit(changes: Changes): number {
+    if (this.lost) throw this.lost;
+    this.send(changes);
+    for (const name of changes.delete) this.frozen.delete(name);
+    if (changes.delete.length > 0) this.deletedSeq = this.grant.seq;
+    return this.grant.seq;
+  }
+
+  /**
+   * Resolves when everything through `seq` is durable: undefined when it is already. Rejects with `lock-lost` when it never will be, and with
+   * `outcome-unknown` when that cannot be told, at `deadline` at the latest.
+   */
+  durable(seq: number, deadline: () => number): Promise<void> | undefined {
+    if (seq <= this.grant.acknowledged) return undefined;
+    if (this.lost) return Promise.reject(this.lost);
+    return new Promise((resolve, reject) => this.results.push({ seq, deadline: deadline(), resolve, reject }));
+  }
+
+  /** The grant's `acknowledged` has grown. */
+  acknowledged(): void {
+    if (this.results.length === 0) return;
+    const through = this.grant.acknowledged;
+    const ready = this.results.filter(({ seq }) => seq <= through);
+    this.results = this.results.filter(({ seq }) => seq > through);
+    for (const result of ready) result.resolve();
+  }
+
+  /** The lock is lost: every scope inside is told by its signal, and every result that waits fails. */
+  lose(error: LockedSessionError): void {
+    this.acknowledged();
+    this.lost = error;
+    this.aborter?.abort(error);
+    for (const result of this.results.splice(0)) result.reject(error);
+  }
+
+  /** Aborted when the lock is lost. Made on first use: a controller costs more than the lock. */
+  get signal(): AbortSignal {
+    this.aborter ??= new AbortController();
+    if (this.lost && !this.aborter.signal.aborted) this.aborter.abort(this.lost);
+    return this.aborter.signal;
+  }
+
+  /** Fails the results whose time is over; returns when the next one's is. */
+  expire(now: number): number {
+    let next = Infinity;
+    for (const result of [...this.results]) {
+      if (result.deadline > now) {
+        next = Math.min(next, result.deadline);
+        continue;
+      }
+      this.results.splice(this.results.indexOf(result), 1);
+      result.reject(
+        new LockedSessionError(
+          'outcome-unknown',
+          `the changes of session ${this.grant.session} were sent, but not acknowledged in time: they may be applied later; read again before repeating them`,
+        ),
+      );
+    }
+    return next;
+  }
+
+  /** Nothing of this grant is awaited any more. */
+  get settled(): boolean {
+    return this.results.length === 0;
+  }
+}

@@ -1,0 +1,159 @@
+/**
+ * Who runs within whom, and who waits for whom: scopes as owners of attribute locks, and the search for circles of
+ * waits. Scopes nest and wait across sessions, so what is here belongs to no single lock table.
+ */
+
+/** A scope, as lock tables see it. */
+export interface LockOwner {
+  /** How messages name it, such as `scope 3 (POST /cart)`. */
+  readonly label: string;
+  /** The scope that this one runs within, of whatever session. */
+  readonly outer: LockOwner | undefined;
+  /** The nearest scope of the same session that this one runs within: it passes that one's locks (rule 18). */
+  readonly parent: LockOwner | undefined;
+  /** The live scopes whose `outer` is this one. */
+  readonly children: ReadonlySet<LockOwner> | undefined;
+  /** What the scope waits for now, and what it holds. Both belong to the lock table; undefined to begin with. */
+  waiting: LockRequest | undefined;
+  holds: Hold[] | undefined;
+}
+
+/** A scope's lock on a name. */
+export interface Hold {
+  readonly lock: Lock;
+  owner: LockOwner;
+  write: boolean;
+}
+
+/** A scope's wait for a lock, linked to its neighbours in the table's queue. */
+export interface LockRequest {
+  readonly name: string;
+  readonly write: boolean;
+  readonly lock: Lock;
+  readonly owner: LockOwner;
+  readonly granted: () => void;
+  previous: LockRequest | undefined;
+  next: LockRequest | undefined;
+}
+
+/** The lock of one name, as far as searches look at it. */
+export interface Lock {
+  readonly name: string;
+  readonly table: {
+    /** Whether anybody waits for the lock, or for one that includes it. */
+    isAwaited(lock: Lock): boolean;
+    /** Visits all that hold what `request` waits for, or have asked for it before. */
+    eachBlocker(request: LockRequest, visit: (owner: LockOwner) => void): void;
+  };
+}
+
+/** The `holds` of a scope that has left its table: what is locked within it passes to the next live scope around. */
+export const left: Hold[] = [];
+
+/** The next live scope of the same session around this one. */
+export function liveParent(scope: LockOwner): LockOwner | undefined {
+  let parent = scope.parent;
+  while (parent !== undefined && parent.holds === left) parent = parent.parent;
+  return parent;
+}
+
+/** Whether `outer` is `scope` itself, or of the same session and around it. */
+export function isAround(outer: LockOwner, scope: LockOwner): boolean {
+  for (let each: LockOwner | undefined = scope; each !== undefined; each = each.parent) {
+    if (each === outer) return true;
+  }
+  return false;
+}
+
+/** Whether the test says yes to `scope` or a live scope within it. */
+export function someWithin(scope: LockOwner, test: (scope: LockOwner) => boolean): boolean {
+  if (test(scope)) return true;
+  if (scope.children === undefined) return false;
+  for (const child of scope.children) if (someWithin(child, test)) return true;
+  return false;
+}
+
+/** Whether anybody may wait for a scope around `scope` to end. If not, nothing that `scope` waits for closes a circle. */
+export function mayBeAwaited(scope: LockOwner): boolean {
+  for (let each: LockOwner | undefined = scope; each !== undefined; each = each.outer) {
+    if (someWithin(each, keepsWaiting)) return true;
+  }
+  return false;
+}
+
+function keepsWaiting({ waiting, holds }: LockOwner): boolean {
+  // Others may stand in the queue behind what this one waits for.
+  if (waiting !== undefined) return true;
+  return holds !== undefined && holds.some(({ lock }) => lock.table.isAwaited(lock));
+}
+
+/**
+ * Follows the waits of this process in search of those that lead back to `target`: to a scope that cannot end before
+ * `target` has what it asks for. A scope ends only after it has what it waits for, and after its live children.
+ */
+export class WaitSearch {
+  /** From where each scope was reached. What earlier searches reached stays when they failed: it does not lead back. */
+  private readonly from = new Map<LockOwner, LockOwner | undefined>();
+
+  constructor(private readonly target: LockOwner) {}
+
+  /** The way from `blocker` back to a scope around the target; undefined if there is none. */
+  wayBack(blocker: LockOwner): LockOwner[] | undefined {
+    const reached: LockOwner[] = [];
+    this.reach(blocker, this.target, undefined, reached);
+    for (const scope of reached) {
+      if (isAround(scope, this.target)) return this.wayTo(scope);
+      if (scope.children !== undefined) for (const child of scope.children) this.add(child, scope, reached);
+      const request = scope.waiting;
+      if (request === undefined) continue;
+      request.lock.table.eachBlocker(request, (owner) => this.reach(owner, scope, scope, reached));
+    }
+    return undefined;
+  }
+
+  /** A lock is passed upwards, scope by scope, until it reaches one around the waiter: all before that must end. */
+  private reach(
+    owner: LockOwner,
+    waiter: LockOwner,
+    from: LockOwner | undefined,
+    reached: LockOwner[],
+  ): void {
+    this.add(owner, from, reached);
+    for (let up = liveParent(owner); up !== undefined && !isAround(up, waiter); up = liveParent(up)) {
+      this.add(up, from, reached);
+    }
+  }
+
+  private add(scope: LockOwner, from: LockOwner | undefined, reached: LockOwner[]): void {
+    if (this.from.has(scope)) return;
+    this.from.set(scope, from);
+    reached.push(scope);
+  }
+
+  private wayTo(found: LockOwner): LockOwner[] {
+    const way: LockOwner[] = [];
+    for (let each: LockOwner | undefined = found; each !== undefined; each = this.from.get(each))
+      way.push(each);
+    // A search that succeeds has not settled what else it reached.
+    this.from.clear();
+    return way.reverse();
+  }
+}
+
+/** The circle in words: what `owner` would wait for, and the way that leads back to it. */
+export function describeCircle({ owner, name }: LockRequest, way: readonly LockOwner[]): string {
+  const steps = way.map((scope, i) => {
+    const before = way[i - 1];
+    if (before === undefined) return ` behind ${scope.label}`;
+    if (scope.outer === before) return `, in which ${scope.label} runs`;
+    return `, which waits for ${quoted(before.waiting?.name)} behind ${scope.label}`;
+  });
+  if (steps.length > 8) steps.splice(4, steps.length - 7, `, and so on through ${steps.length - 7} scopes`);
+  const around = way.at(-1) === owner ? '' : `, around ${owner.label}`;
+  return `${owner.label} would wait for ${quoted(name)}${steps.join('')}${around}`;
+}
+
+/** A lock's name for messages. */
+export function quoted(name: string | undefined): string {
+  return name === '*' ? 'the whole session' : `'${name}'`;
+}

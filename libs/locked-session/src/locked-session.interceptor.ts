@@ -1,0 +1,105 @@
+/**
+ * Runs a handler inside a scope of the client's session: finds the session, takes the locks, calls the handler, and answers when the changes are durable.
+ * Errors of the library become HTTP errors here.
+ */
+import {
+  HttpException,
+  Injectable,
+  Logger,
+  type CallHandler,
+  type ExecutionContext,
+  type NestInterceptor,
+} from '@nestjs/common';
+import { ModuleRef, Reflector } from '@nestjs/core';
+import { from, lastValueFrom, type Observable } from 'rxjs';
+import type { LockSpec } from './lock-plan.js';
+import { LockedSessionError } from './errors.js';
+import * as http from './express.js';
+import { LockedSessions, type RunOptions } from './locked-sessions.js';
+import { newSessionId, SessionCookie } from './session-cookie.js';
+
+export const lockedSessionMetadata = 'locked-session:lock';
+
+export interface HandlerLock extends LockSpec {
+  readonly waitMs?: number;
+  readonly instance?: string;
+}
+
+/** What one `LockedSessionModule` gives the interceptor. */
+export class SessionBinding {
+  constructor(
+    readonly sessions: LockedSessions,
+    readonly cookie: SessionCookie | undefined,
+    readonly resolve: ((context: ExecutionContext) => string | Promise<string>) | undefined,
+  ) {}
+}
+
+/** The injection token of a named instance's binding. */
+export function bindingToken(instance: string | undefined): string | typeof SessionBinding {
+  return instance === undefined ? SessionBinding : `locked-session:binding:${instance}`;
+}
+
+interface Route {
+  readonly binding: SessionBinding;
+  /** The same objects for every request: their lock plans are made once. */
+  readonly known: RunOptions;
+  readonly newcomer: RunOptions;
+}
+
+@Injectable()
+export class LockedSessionInterceptor implements NestInterceptor {
+  private readonly log = new Logger('LockedSession');
+  private readonly routes = new WeakMap<object, Route>();
+
+  constructor(
+    private readonly modules: ModuleRef,
+    private readonly reflector: Reflector,
+  ) {}
+
+  intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
+    return from(this.handle(context, next));
+  }
+
+  private async handle(context: ExecutionContext, next: CallHandler): Promise<unknown> {
+    try {
+      const { binding, known, newcomer } = this.route(context);
+      const { sessions, cookie, resolve } = binding;
+      const body = () => lastValueFrom(next.handle(), { defaultValue: undefined });
+      if (!cookie) return await sessions.run(await resolve!(context), known, body);
+
+      const given = cookie.read(http.cookieHeader(context));
+      if (given !== undefined) return await sessions.run(given, known, body);
+      const id = newSessionId();
+      const result = await sessions.run(id, newcomer, body);
+      // The session is durable now: only from here on may the client know of it.
+      if (!http.setCookie(context, cookie.write(id))) {
+        this.log.warn(`${newcomer.label}: the response had begun, so the new session's cookie did not go with it`);
+      }
+      return result;
+    } catch (error) {
+      throw error instanceof LockedSessionError ? this.httpError(error, context) : error;
+    }
+  }
+
+  private route(context: ExecutionContext): Route {
+    const handler = context.getHandler();
+    let route = this.routes.get(handler);
+    if (!route) {
+      const lock = this.reflector.getAllAndOverride<HandlerLock>(lockedSessionMetadata, [handler, context.getClass()]);
+      const binding = this.modules.get<SessionBinding>(bindingToken(lock.instance), { strict: false });
+      const label = context.getType() === 'http' ? http.routeOf(context) : `${context.getClass().name}.${handler.name}`;
+      const { instance: _instance, ...options } = lock;
+      route = { binding, known: { ...options, label }, newcomer: { ...options, label, isNew: true } };
+      this.routes.set(handler, route);
+    }
+    return route;
+  }
+
+  /** Mistakes of the application stay what they are: Nest logs them and answers 500 without their text. */
+  private httpError(error: LockedSessionError, context: ExecutionContext): Error {
+    if (context.getType() !== 'http' || error.status === 500) return error;
+    if (error.status === 503) http.setRetryAfter(context, 1);
+    const { status: statusCode, code, message } = error;
+    return new HttpException({ statusCode, code, message }, statusCode, { cause: error });
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * What an app server can set, with defaults and limits. A wrong setting stops the start, with its name, its value and what is allowed.
+ */
+import type { ExecutionContext } from '@nestjs/common';
+import { z } from 'zod';
+import { LockedSessionError } from './errors.js';
+
+const whole = (least: number, most: number) => z.number().int().min(least).max(most);
+
+const cookie = z.strictObject({
+  /** The first signs new cookies; all are accepted, so that secrets can be rotated. At least 16 characters each. */
+  secrets: z.array(z.string().min(16)).min(1).max(16),
+  name: z
+    .string()
+    .regex(/^[\w!#$%&'*.^`|~+-]{1,64}$/)
+    .default('locked-session'),
+  path: z.string().default('/'),
+  domain: z.string().optional(),
+  secure: z.boolean().default(false),
+  sameSite: z.enum(['strict', 'lax', 'none']).default('lax'),
+  /** How long browsers keep the cookie, in milliseconds; without it until they are closed. */
+  maxAgeMs: whole(1_000, 400 * 86_400_000).optional(),
+});
+
+const schema = z.strictObject({
+  broker: z.strictObject({
+    /** amqp:// or amqps:// */
+    url: z.url({ protocol: /^amqps?$/ }),
+    /** What exchange and queue names begin with: one per deployment, the same in the store. */
+    prefix: z
+      .string()
+      .regex(/^[\w.-]{1,64}$/)
+      .default('locked-session'),
+  }),
+  /** The deployment's number of partitions: the same in the store. */
+  partitions: whole(1, 1024).default(16),
+  /** How the client's session is found: by a signed cookie, */
+  cookie: cookie.optional(),
+  /** or by the application itself. */
+  resolve: z
+    .custom<(context: ExecutionContext) => string | Promise<string>>((value) => typeof value === 'function')
+    .optional(),
+  /** Keep a lock until it is recalled, or release it as soon as no scope needs it. */
+  holdPolicy: z.enum(['until-recalled', 'until-idle']).default('until-recalled'),
+  /** How long a scope waits for its locks, in milliseconds. */
+  waitMs: whole(1, 600_000).default(15_000),
+  /** How long a nested scope waits for a session with a smaller id, in milliseconds. */
+  nestedWaitMs: whole(1, 600_000).default(1_000),
+  /** How long a result waits for the store's acknowledgement, in milliseconds. */
+  commitWaitMs: whole(1, 600_000).default(15_000),
+  /** How long after a recall scopes that are inside may still start, in milliseconds: at most half the store's recall time-out. */
+  drainBudgetMs: whole(1, 300_000).default(1_000),
+  /** After this long without an answer a message is sent again, in milliseconds. */
+  repeatMs: whole(50, 60_000).default(1_000),
+  /** How often the process shows partitions where it holds or waits that it lives, in milliseconds: a third of the lease or less. */
+  renewMs: whole(50, 60_000).default(1_500),
+  /** Most scopes that may wait for one session in this process. */
+  maxWaitingScopes: whole(1, 1_000_000).default(10_000),
+  /** Most sessions held at once; beyond it the least recently used are released. */
+  heldSessions: whole(16, 10_000_000).default(10_000),
+  /** How long a shutdown waits for running scopes, and then for answers, in milliseconds. */
+  closeMs: whole(0, 600_000).default(2_000),
+});
+
+export type LockedSessionOptions = z.input<typeof schema>;
+export type LockedSessionSettings = z.output<typeof schema>;
+export type CookieSettings = z.output<typeof cookie>;
+
+/** Throws a `LockedSessionError` with the code `settings`: a line for each setting that is wrong. */
+export function readLockedSessionOptions(options: LockedSessionOptions): LockedSessionSettings {
+  const parsed = schema.safeParse(options);
+  if (parsed.success) return parsed.data;
+  const lines = parsed.error.issues.map(({ path, message }) => {
+    const value = path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key], options);
+    const shown = path.includes('secrets') || path.includes('url') ? 'what is set' : (JSON.stringify(value) ?? 'not set');
+    return `LockedSessionModule: '${path.join('.')}' (${shown}): ${message}`;
+  });
+  throw new LockedSessionError('settings', lines.join('\n'));
+}

@@ -1,0 +1,259 @@
+/**
+ * The sessions of this process, and the way to one: `run(id, what to lock, body)`. It brings gate, locks, scope and driver together; Nest's part
+ * (module, decorators, interceptor) is a thin layer above.
+ */
+import { isSessionId, noChanges, type HolderEvent, type HolderMachine, type HolderRules } from '#protocol';
+import { lockPlan, type LockPlan, type LockSpec } from './lock-plan.js';
+import { LockedSessionError } from './errors.js';
+import { HolderDriver, type HolderPorts } from './holder.driver.js';
+import { currentScope, Scope } from './scope.js';
+import { SessionGate, type GateKeeper, type GateSettings, type WaitOptions } from './session-gate.js';
+import type { SessionHandle } from './session-handle.js';
+
+export interface SessionsSettings extends HolderRules, GateSettings {
+  /** How long a scope waits for its locks, in milliseconds, unless it says otherwise. */
+  readonly waitMs: number;
+  /** The longest wait for another session inside a scope, unless its id is greater (rule 19), in milliseconds. */
+  readonly nestedWaitMs: number;
+  /** How long a result waits for the store's acknowledgement, in milliseconds. */
+  readonly commitWaitMs: number;
+  /** Most sessions held at once; beyond it the least recently used are released (rule 3). */
+  readonly heldSessions: number;
+  /** How long a shutdown waits for running scopes, and then for the answers of its releases, in milliseconds. */
+  readonly closeMs: number;
+}
+
+export interface RunOptions extends LockSpec {
+  /** How long to wait for the locks, in milliseconds. */
+  readonly waitMs?: number;
+  /** Ends the wait when it is aborted. */
+  readonly signal?: AbortSignal;
+  /** Names the scope in messages, for example `POST /cart`. */
+  readonly label?: string;
+  /** The id was just made: the handle says `isNew`. */
+  readonly isNew?: boolean;
+}
+
+export interface SessionsCounters {
+  /** Scopes begun, nested ones too. */
+  scopes: number;
+  /** Root scopes that found the lock held and went in without waiting for the store. */
+  servedFromHeldLock: number;
+  /** Of those, the ones that changed nothing: no message at all was sent for them. */
+  servedWithoutMessage: number;
+}
+
+export class LockedSessions {
+  private readonly tally: SessionsCounters = { scopes: 0, servedFromHeldLock: 0, servedWithoutMessage: 0 };
+  /** Least recently opened first. */
+  private readonly gates = new Map<string, SessionGate>();
+  private readonly keeper: GateKeeper;
+  private readonly driver: HolderDriver;
+  private held = 0;
+  private running = 0;
+  private closing = false;
+  private onIdle: (() => void) | undefined;
+  private expiry = { at: Infinity, cancel: () => {} };
+  private readonly commitDeadline = () => this.deadline(this.settings.commitWaitMs);
+
+  /** `holder` names this incarnation of the process: never used before, never again. */
+  constructor(
+    holder: string,
+    private readonly ports: HolderPorts,
+    private readonly settings: SessionsSettings,
+    machine?: HolderMachine,
+  ) {
+    this.driver = new HolderDriver(holder, ports, settings, (event) => this.happened(event), machine);
+    this.keeper = {
+      settings,
+      want: (session, deadline, create) => this.driver.want(session, deadline, create ? noChanges.set : undefined),
+      giveUp: (session) => this.driver.giveUp(session),
+      commit: (grant, changes) => this.driver.commit(grant, changes),
+      release: (grant) => {
+        this.held--;
+        this.driver.release(grant, noChanges);
+      },
+      expireAt: (deadline) => this.expireAt(deadline),
+      after: (delayMs, task) => ports.clock.after(delayMs, task),
+    };
+  }
+
+  /** Resolves when the broker is there for the first time. Scopes may be run before: they wait. */
+  start(): Promise<void> {
+    return this.driver.start();
+  }
+
+  /**
+   * Runs `body` with the named attributes of session `id` locked (the whole session when none are named), and resolves with its result when all
+   * changes are durable. If `body` fails, nothing has changed. Inside a scope of the same session it is a nested scope (rule 18).
+   *
+   * Rejects with what `body` throws, or a `LockedSessionError`: `wait-timeout`, `too-many-waiting`, `store-busy`, `shutting-down` or `aborted`
+   * (nothing was done), `lock-circle`, `lock-upgrade`, `value-not-serializable` (nothing was changed), `lock-lost` (the changes were refused),
+   * `outcome-unknown` (they may be applied or not), `session-id`, `attribute-name`, `deployment`.
+   */
+  async run<T>(id: string, options: RunOptions, body: (session: SessionHandle) => T | Promise<T>): Promise<T> {
+    const outer = currentScope.getStore();
+    const gate = this.gates.get(id) ?? this.open(id);
+    const plan = planOf(options);
+    this.tally.scopes++;
+    if (this.closing && !outer) throw shuttingDown();
+    if (options.signal?.aborted) throw new LockedSessionError('aborted', 'the signal was aborted before the scope began');
+    const { label = `scope ${this.tally.scopes}`, isNew = false } = options;
+    const scope = new Scope(this, id, outer, label, isNew, this.commitDeadline);
+    this.running++;
+    try {
+      const entering = gate.enter(scope, plan, () => this.waitOptions(scope, outer, options));
+      if (entering) await entering;
+      else if (!scope.parent) this.tally.servedFromHeldLock++;
+      const result = await currentScope.run(scope, body, scope);
+      if (!scope.parent && !scope.send() && !entering) this.tally.servedWithoutMessage++;
+      const durable = this.leave(gate, scope);
+      if (durable) await durable;
+      return result;
+    } catch (error) {
+      // What the scope saw counts even when it fails: if that was refused, the error may come of it.
+      if (!scope.ended) await this.leave(gate, scope);
+      if (gate.forgettable) this.gates.delete(id);
+      throw error;
+    } finally {
+      this.running--;
+      if (this.running === 0) this.onIdle?.();
+    }
+  }
+
+  /** Counts since the start, for operators. */
+  counters() {
+    let waiting = 0;
+    for (const gate of this.gates.values()) waiting += gate.snapshot().waiting;
+    return {
+      ...this.tally,
+      ...this.driver.machine.counters,
+      ...this.driver.counters,
+      held: this.held,
+      waiting,
+    };
+  }
+
+  /**
+   * Takes no new scopes, lets running ones finish (for at most `closeMs`), releases every lock, waits for the answers (for at most `closeMs`) and
+   * closes the link.
+   */
+  async close(): Promise<void> {
+    this.closing = true;
+    for (const gate of [...this.gates.values()]) gate.close();
+    if (this.running > 0) {
+      await new Promise<void>((resolve) => {
+        const cancel = this.ports.clock.after(this.settings.closeMs, resolve);
+        this.onIdle = () => {
+          cancel();
+          resolve();
+        };
+      });
+    }
+    await this.driver.close(this.settings.closeMs);
+    this.expiry.cancel();
+  }
+
+  private leave(gate: SessionGate, scope: Scope): Promise<void> | undefined {
+    scope.end();
+    if (!scope.held) return undefined;
+    // Before leaving: a grant that ends then must know what waits for its answers.
+    const durable = scope.parent ? undefined : scope.durable();
+    gate.leave(scope);
+    gate.used = this.tally.scopes;
+    return durable;
+  }
+
+  private open(id: string): SessionGate {
+    if (!isSessionId(id)) {
+      throw new LockedSessionError('session-id', `a session's id is 1 to 128 visible ASCII characters, not ${JSON.stringify(id)}`);
+    }
+    const gate = new SessionGate(id, this.keeper);
+    this.gates.set(id, gate);
+    return gate;
+  }
+
+  private waitOptions(scope: Scope, outer: Scope | undefined, options: RunOptions): WaitOptions {
+    let { waitMs = this.settings.waitMs } = options;
+    // Two scopes that nest two sessions in opposite order would wait for each other: one of them waits a short time only (rule 19).
+    if (outer && !scope.parent && scope.id < outer.id) waitMs = Math.min(waitMs, this.settings.nestedWaitMs);
+    return { deadline: this.deadline(waitMs), create: true, signal: options.signal };
+  }
+
+  private deadline(ms: number): number {
+    const deadline = this.ports.clock.now().mono + ms;
+    this.expireAt(deadline);
+    return deadline;
+  }
+
+  // What the store says. -----------------------------------------------------------------------------------------------
+
+  private happened(event: HolderEvent): void {
+    const id = event.kind === 'refused' ? event.session : event.grant.session;
+    const gate = this.gates.get(id);
+    if (!gate) return;
+    switch (event.kind) {
+      case 'granted':
+        this.held++;
+        gate.granted(event.grant, event.contended);
+        if (this.held > this.settings.heldSessions) this.releaseSome(gate);
+        break;
+      case 'recalled':
+        gate.recalled();
+        break;
+      case 'acknowledged':
+        gate.acknowledged(event.grant);
+        break;
+      case 'lost':
+        if (gate.held?.grant === event.grant) this.held--;
+        this.ports.log.warn(`session ${id}: the lock is lost (${event.why})`);
+        gate.lost(event.grant, event.why);
+        break;
+      case 'refused':
+        gate.refused(event.why, event.detail);
+    }
+    if (gate.forgettable) this.gates.delete(id);
+  }
+
+  /** Makes room for a sixteenth of the cap at once, so that the search is paid rarely. */
+  private releaseSome(newest: SessionGate): void {
+    const target = this.settings.heldSessions - (this.settings.heldSessions >> 4);
+    const idle = [...this.gates.values()].filter((gate) => gate.idle && gate !== newest);
+    idle.sort((a, b) => a.used - b.used);
+    for (const gate of idle) {
+      if (this.held <= target) return;
+      gate.releaseIfIdle();
+    }
+  }
+
+  /** One timer serves all waits: it is set for the earliest deadline and, when it fires, looks for the next. */
+  private expireAt(deadline: number): void {
+    if (deadline >= this.expiry.at) return;
+    this.expiry.cancel();
+    const { clock } = this.ports;
+    const cancel = clock.after(Math.max(0, deadline - clock.now().mono), () => {
+      this.expiry.at = Infinity;
+      const now = clock.now().mono;
+      let next = Infinity;
+      for (const [id, gate] of this.gates) {
+        next = Math.min(next, gate.expire(now));
+        if (gate.forgettable) this.gates.delete(id);
+      }
+      if (next < Infinity) this.expireAt(next);
+    });
+    this.expiry = { at: deadline, cancel };
+  }
+}
+
+const plans = new WeakMap<object, LockPlan>();
+
+/** Options are mostly one object used again and again: its plan is made once. */
+function planOf(options: RunOptions): LockPlan {
+  let plan = plans.get(options);
+  if (!plan) plans.set(options, (plan = lockPlan(options)));
+  return plan;
+}
+
+function shuttingDown(): LockedSessionError {
+  return new LockedSessionError('shutting-down', 'this process is shutting down; ask another one');
+}

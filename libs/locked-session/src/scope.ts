@@ -1,0 +1,219 @@
+/**
+ * One run of a handler or of `run()`: the owner of attribute locks, and of the working copies of what it changes. A nested run of the same
+ * session is a child scope: it shares its root's working copies and commits with the root (rule 18).
+ */
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { noChanges, type Changes } from '#protocol';
+import type { Hold, LockOwner, LockRequest } from './lock-waits.js';
+import { LockedSessionError } from './errors.js';
+import type { HeldSession } from './held-session.js';
+import type { LockedSessions } from './locked-sessions.js';
+import type { AttributeName, AttributeValue, Frozen, SessionHandle } from './session-handle.js';
+import { assertAttributeName, decodeValue, encodeValue } from './values.js';
+
+/** The scope that the code runs in. */
+export const currentScope = new AsyncLocalStorage<Scope>();
+
+/** The scope around this call. Throws `no-scope` when there is none. */
+export function requireScope(): Scope {
+  const scope = currentScope.getStore();
+  if (scope) return scope;
+  throw new LockedSessionError(
+    'no-scope',
+    'there is no session scope around this call: use @LockedSession() on the handler, or sessions.run()',
+  );
+}
+
+/** An attribute as a root scope changes it. `deleted` once it is gone; a value set later revives it. */
+interface WorkingCopy {
+  /** What was there when the copy was made, or last committed. */
+  base: Uint8Array | undefined;
+  value: unknown;
+  deleted: boolean;
+}
+
+export class Scope implements SessionHandle, LockOwner {
+  /** The scope of the same session that this one is nested in: its locks are passed. */
+  readonly parent: Scope | undefined;
+  /** The outermost of them: itself when there is none. */
+  readonly root: Scope;
+  /** Nested scopes, of whatever session, that still run. */
+  children: Set<Scope> | undefined;
+  waiting: LockRequest | undefined;
+  holds: Hold[] | undefined;
+  /** Set when a root passes the gate, before it locks anything. */
+  held!: HeldSession;
+
+  private readonly copies: Map<string, WorkingCopy>;
+  /** The highest seq, within the grant, whose effect this scope has seen or made. */
+  private seen = 0;
+  ended = false;
+
+  constructor(
+    readonly sessions: LockedSessions,
+    readonly id: string,
+    /** The scope around this one, of whatever session. */
+    readonly outer: Scope | undefined,
+    readonly label: string,
+    readonly isNew: boolean,
+    /** When a wait for the store's acknowledgement that begins now ends, by the monotonic clock. */
+    private readonly commitDeadline: () => number,
+  ) {
+    this.parent = outer?.within(sessions, id);
+    this.root = this.parent?.root ?? this;
+    this.copies = this.parent?.copies ?? new Map();
+    if (this.parent) this.held = this.parent.held;
+    if (outer) (outer.children ??= new Set()).add(this);
+  }
+
+  get signal(): AbortSignal {
+    return this.held.signal;
+  }
+
+  get<N extends AttributeName>(name: N): Frozen<AttributeValue<N>> | undefined {
+    this.check(name, 'read');
+    const copy = this.copies.get(name);
+    if (copy) return copy.value as Frozen<AttributeValue<N>> | undefined;
+    this.see(name);
+    return this.held.value(name) as Frozen<AttributeValue<N>> | undefined;
+  }
+
+  draft<N extends AttributeName>(name: N, initial: () => AttributeValue<N>): AttributeValue<N>;
+  draft<N extends AttributeName>(name: N): AttributeValue<N> | undefined;
+  draft<N extends AttributeName>(name: N, initial?: () => AttributeValue<N>): AttributeValue<N> | undefined {
+    this.check(name, 'write');
+    const copy = this.copy(name);
+    if (copy.value === undefined && initial) {
+      copy.value = initial();
+      copy.deleted = false;
+    }
+    return copy.value as AttributeValue<N> | undefined;
+  }
+
+  set<N extends AttributeName>(name: N, value: AttributeValue<N>): void {
+    this.check(name, 'write');
+    const copy = this.copy(name);
+    copy.value = value;
+    copy.deleted = value === undefined;
+  }
+
+  delete(name: AttributeName): void {
+    this.check(name, 'write');
+    const copy = this.copy(name);
+    copy.value = undefined;
+    copy.deleted = true;
+  }
+
+  names(): string[] {
+    this.checkRunning();
+    const names = new Set(this.held.grant.attributes.keys());
+    for (const [name, copy] of this.copies) {
+      if (copy.deleted || copy.value === undefined) names.delete(name);
+      else names.add(name);
+    }
+    return [...names].filter((name) => this.held.locks.holds(this, name) !== undefined);
+  }
+
+  async commit(): Promise<void> {
+    this.checkRunning();
+    this.send();
+    await this.durable();
+  }
+
+  /** Of this scope and those around it, the innermost of session `id` that still runs. */
+  private within(sessions: LockedSessions, id: string): Scope | undefined {
+    if (this.id === id && this.sessions === sessions && !this.ended) return this;
+    return this.outer?.within(sessions, id);
+  }
+
+  /** Whether a parameter that names the attribute is a draft. */
+  mayWrite(name: string): boolean {
+    return this.held.locks.holds(this, name) === 'write';
+  }
+
+  /** Sends what differs from what is held, the family's changes all together: whether there were any. Throws when a value cannot be carried. */
+  send(): boolean {
+    const changes = this.changes();
+    if (changes === noChanges) return false;
+    const seq = this.held.commit(changes);
+    this.saw(seq);
+    this.root.saw(seq);
+    for (const [name, copy] of this.copies) copy.base = changes.set.get(name) ?? (copy.deleted ? undefined : copy.base);
+    return true;
+  }
+
+  /**
+   * Ends the scope: its handle is dead, its attribute locks are left to its parent, or free. What it saw counts for the parent too.
+   */
+  end(): void {
+    this.ended = true;
+    this.outer?.children?.delete(this);
+    this.parent?.saw(this.seen);
+    this.held?.locks.leave(this);
+  }
+
+  /** Resolves when all that this scope could have seen is durable; undefined when it is. See `HeldSession.durable`. */
+  durable(): Promise<void> | undefined {
+    return this.held.durable(this.seen, this.commitDeadline);
+  }
+
+  private changes(): Changes {
+    if (this.copies.size === 0) return noChanges;
+    const set = new Map<string, Uint8Array>();
+    const removed: string[] = [];
+    for (const [name, { base, value, deleted }] of this.copies) {
+      if (deleted || value === undefined) {
+        if (base) removed.push(name);
+        continue;
+      }
+      const bytes = encodeValue(value, name);
+      if (!base || !sameBytes(base, bytes)) set.set(name, bytes);
+    }
+    return set.size === 0 && removed.length === 0 ? noChanges : { set, delete: removed };
+  }
+
+  private copy(name: string): WorkingCopy {
+    let copy = this.copies.get(name);
+    if (!copy) {
+      this.see(name);
+      const base = this.held.bytes(name);
+      copy = { base, value: base && decodeValue(base), deleted: false };
+      this.copies.set(name, copy);
+    }
+    return copy;
+  }
+
+  private see(name: string): void {
+    this.saw(this.held.seqOf(name));
+  }
+
+  private saw(seq: number): void {
+    if (seq > this.seen) this.seen = seq;
+  }
+
+  private check(name: string, mode: 'read' | 'write'): void {
+    this.checkRunning();
+    const held = this.held.locks.holds(this, name);
+    if (held === 'write' || held === mode) return;
+    assertAttributeName(name);
+    const has = held ? 'only for reading' : 'not at all';
+    throw new LockedSessionError(
+      'not-locked',
+      `'${name}' is locked ${has} by ${this.label}: name it under '${mode}' where the scope begins`,
+    );
+  }
+
+  private checkRunning(): void {
+    if (!this.ended) return;
+    throw new LockedSessionError(
+      'scope-ended',
+      `${this.label} has ended: a session's handle is valid only while its handler or run() goes on; await what uses it`,
+    );
+  }
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
