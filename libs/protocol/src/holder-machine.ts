@@ -110,6 +110,8 @@ export class HolderMachine {
   private readonly renewals = new Map<number, { n: number; sentAt: number }>();
   private readonly epochs = new Map<number, number>();
   private requests = 0;
+  /** The store has answered once. Until then partition 0 is asked, so that a missing store is noticed before somebody waits. */
+  private heard = false;
 
   private outbox = new Map<number, HolderMessage[]>();
   private events: HolderEvent[] = [];
@@ -160,23 +162,27 @@ export class HolderMachine {
     session.known = grip;
   }
 
-  /** A connection stands: everything that is unanswered is sent again. */
+  /**
+   * A connection stands: everything that is unanswered is sent again. Every partition that was ever asked for something learns where the holder is
+   * reached now: a late grant or a recall must not go to the old queue for ever.
+   */
   connected(now: Now): void {
     for (const session of this.unanswered) this.repeat(session, now);
-    for (const partition of this.population.keys()) this.renew(partition, now);
+    for (const partition of this.renewals.keys()) this.renew(partition, now);
+    if (!this.heard) this.renew(0, now);
   }
 
   /** Repeats and renews what is due. To be called every `repeatMs` / 2 or so while `busy`. */
   tick(now: Now): void {
     for (const session of this.unanswered) this.repeat(session, now, this.rules.repeatMs);
-    for (const partition of this.population.keys()) {
+    for (const partition of this.heard ? this.population.keys() : [0, ...this.population.keys()]) {
       if (now.mono - (this.renewals.get(partition)?.sentAt ?? 0) >= this.rules.renewMs) this.renew(partition, now);
     }
   }
 
   /** Whether there is anything to renew or repeat. */
   get busy(): boolean {
-    return this.sessions.size > 0;
+    return this.sessions.size > 0 || !this.heard;
   }
 
   receive(frame: StoreFrame, now: Now): void {
@@ -186,6 +192,7 @@ export class HolderMachine {
       return;
     }
     this.epochs.set(partition, epoch);
+    this.heard = true;
     for (const message of frame.messages) {
       switch (message.kind) {
         case 'grant':
@@ -389,6 +396,7 @@ export class HolderMachine {
       flightsSentAt: 0,
     };
     this.sessions.set(id, session);
+    if (!this.renewals.has(partition)) this.renewals.set(partition, { n: 0, sentAt: 0 });
     this.population.set(partition, (this.population.get(partition) ?? 0) + 1);
     return session;
   }

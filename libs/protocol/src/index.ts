@@ -26,7 +26,7 @@ export {
   type StoreFrame,
   type StoreMessage,
 } from './messages.js';
-export { compareTokens, sameToken, type Now, type Token, type Version } from './order.js';
+export { compareTokens, compareVersions, sameToken, type Now, type Token, type Version } from './order.js';
 export {
   PartitionMachine,
   type RecordWrite,

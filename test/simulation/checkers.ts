@@ -1,0 +1,176 @@
+/**
+ * What must hold whatever happens. The checkers see what scopes do (`enter`, `leave`, results) and what travels (`NetworkTap`), and know nothing of
+ * how locks work.
+ */
+import {
+  compareTokens,
+  compareVersions,
+  decodeHead,
+  decodeHolderFrame,
+  decodeStoreFrame,
+  sameToken,
+  type Token,
+  type Version,
+} from '#protocol';
+import type { SessionWrite } from '#repository';
+import type { NetworkTap } from './network.js';
+import type { World } from './world.js';
+
+/** How a change ended for the one who asked for it. */
+export type Outcome = 'acknowledged' | 'refused' | 'unknown';
+
+/** One change: a mark appended to an attribute's list. */
+export interface Mark {
+  readonly id: string;
+  readonly session: string;
+  readonly attribute: string;
+  outcome: Outcome | 'pending';
+}
+
+/** A root scope while its body runs. */
+export interface Visit {
+  readonly who: string;
+  readonly session: string;
+  readonly write: readonly string[];
+  readonly read: readonly string[];
+}
+
+interface Line {
+  readonly holder: string;
+  readonly request: number;
+  readonly deadline: number;
+}
+
+export class Checkers implements NetworkTap {
+  readonly violations: string[] = [];
+  readonly marks = new Map<string, Mark>();
+  private readonly inside = new Map<string, Set<Visit>>();
+  private readonly lines = new Map<string, { turn: number; line: Line[] }>();
+  private readonly versions = new Map<string, Version>();
+  private readonly grants = new Map<string, Token>();
+  private readonly sent = new Map<string, Token>();
+
+  constructor(private readonly world: World) {}
+
+  violation(what: string): void {
+    this.violations.push(`${this.world.time.toFixed(1)} ms: ${what}`);
+    this.world.trace(`VIOLATION ${what}`);
+  }
+
+  // Exclusion by overlap of scopes: rules 1 and 18. ----------------------------------------------------------------
+
+  enter(visit: Visit): void {
+    const here = this.inside.get(visit.session) ?? new Set();
+    this.inside.set(visit.session, here);
+    for (const other of here) {
+      const clash = overlap(visit.write, other.write) ?? overlap(visit.write, other.read) ?? overlap(visit.read, other.write);
+      if (clash) this.violation(`${visit.who} and ${other.who} are both at '${clash}' of ${visit.session}`);
+    }
+    here.add(visit);
+  }
+
+  leave(visit: Visit): void {
+    this.inside.get(visit.session)?.delete(visit);
+  }
+
+  // Every acknowledged change exactly once: rule 6. -------------------------------------------------------------------
+
+  /** What a scope sees must hold all that was acknowledged before it began, once, and nothing that was refused. */
+  sees(who: string, session: string, attribute: string, list: readonly string[], acknowledgedBefore: ReadonlySet<string>) {
+    const seen = new Set(list);
+    if (seen.size !== list.length) this.violation(`${who} sees a change twice in '${attribute}' of ${session}`);
+    for (const id of acknowledgedBefore) {
+      const mark = this.marks.get(id)!;
+      if (mark.session === session && mark.attribute === attribute && !seen.has(id)) {
+        this.violation(`${who} does not see ${id}, acknowledged before, in '${attribute}' of ${session}`);
+      }
+    }
+    for (const id of seen) {
+      const mark = this.marks.get(id);
+      if (!mark) this.violation(`${who} sees ${id}, which nobody made`);
+      else if (mark.outcome === 'refused') this.violation(`${who} sees ${id}, which was refused`);
+    }
+  }
+
+  acknowledged(): Set<string> {
+    return new Set([...this.marks.values()].filter(({ outcome }) => outcome === 'acknowledged').map(({ id }) => id));
+  }
+
+  // Exclusion by token: rule 1, seen at the repository. -----------------------------------------------------------------
+
+  written(writes: readonly SessionWrite[]): void {
+    for (const { session, head } of writes) {
+      const record = decodeHead(head!);
+      const before = this.versions.get(session);
+      if (before && compareVersions(record.version, before) < 0) {
+        this.violation(`${session}: version ${record.version.join('.')} is written over ${before.join('.')}`);
+      }
+      this.versions.set(session, record.version);
+      if (!record.grant) continue;
+      const last = this.grants.get(session);
+      if (last && compareTokens(record.grant.token, last) < 0) {
+        this.violation(`${session}: token ${record.grant.token.join('.')} is granted after ${last.join('.')}`);
+      }
+      this.grants.set(session, record.grant.token);
+    }
+  }
+
+  // Order of grants: rule 2, seen on the wire. --------------------------------------------------------------------------
+
+  toStore(_partition: number, bytes: Uint8Array, turn: number): void {
+    const { holder, messages } = decodeHolderFrame(bytes);
+    for (const message of messages) {
+      this.world.trace(`${holder} → store ${turn}: ${shown(message)}`);
+      if (message.kind !== 'acquire' && message.kind !== 'cancel') continue;
+      const line = this.line(message.session, turn);
+      const { request } = message;
+      const at = line.findIndex((one) => one.holder === holder);
+      if (message.kind === 'cancel') {
+        if (at >= 0 && line[at]!.request === request) line.splice(at, 1);
+        continue;
+      }
+      const deadline = this.world.time + message.waitMs;
+      const lives = at >= 0 && line[at]!.request === request && line[at]!.deadline > this.world.time;
+      if (lives) line[at] = { holder, request, deadline };
+      else {
+        if (at >= 0) line.splice(at, 1);
+        line.push({ holder, request, deadline });
+      }
+    }
+  }
+
+  fromStore(holder: string, bytes: Uint8Array, turn: number): void {
+    for (const message of decodeStoreFrame(bytes).messages) {
+      this.world.trace(`store ${turn} → ${holder}: ${shown(message)}`);
+      if (message.kind !== 'grant') continue;
+      const line = this.line(message.session, turn);
+      const at = line.findIndex((one) => one.holder === holder && one.request === message.request);
+      const last = this.sent.get(message.session);
+      this.sent.set(message.session, message.token);
+      if (last && sameToken(last, message.token)) {
+        if (at >= 0) line.splice(at, 1); // a repeated request, answered by the same grant again
+        continue;
+      }
+      // A request whose time is nearly over may be skipped; so may one that came while this was decided.
+      const passed = line.slice(0, at).filter(({ deadline }) => deadline > this.world.time + 1);
+      for (const other of passed) {
+        this.violation(`${message.session}: ${holder} is granted before ${other.holder}, who asked first`);
+      }
+      line.splice(at, 1);
+    }
+  }
+
+  private line(session: string, turn: number): Line[] {
+    let line = this.lines.get(session);
+    if (line?.turn !== turn) this.lines.set(session, (line = { turn, line: [] }));
+    return line.line;
+  }
+}
+
+function overlap(a: readonly string[], b: readonly string[]): string | undefined {
+  return a.find((name) => b.includes(name));
+}
+
+function shown(message: object): string {
+  return JSON.stringify(message, (_key, value: unknown) => (value instanceof Map ? [...value.keys()] : value));
+}

@@ -1,0 +1,71 @@
+/**
+ * `npm run sim -- --seeds 10000 --first 1 [--canary NAME] [--trace]`: simulates one deployment for each seed, prints seeds, steps and violations, and exits 1 on
+ * any violation, with the command that replays it.
+ */
+import { parseArgs } from 'node:util';
+import { canaries } from './canaries.js';
+import { simulate, type Variant } from './scenario.js';
+
+const { values } = parseArgs({
+  options: {
+    seeds: { type: 'string', default: '1000' },
+    first: { type: 'string', default: '1' },
+    canary: { type: 'string' },
+    trace: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
+});
+
+if (values.help) {
+  console.log('npm run sim -- [--seeds 1000] [--first 1] [--canary NAME] [--trace]');
+  console.log(`canaries: ${Object.keys(canaries).join(', ')}`);
+  process.exit(0);
+}
+
+process.exitCode = await run();
+
+async function run(): Promise<number> {
+  const seeds = wholeNumber('seeds', values.seeds);
+  const first = wholeNumber('first', values.first);
+  const variant = variantOf(values.canary);
+  const started = performance.now();
+  const total = { steps: 0, grants: 0, recalls: 0, acknowledged: 0, unknown: 0 };
+  let failed = 0;
+  for (let seed = first; seed < first + seeds; seed++) {
+    const report = await simulate(seed, variant, values.trace ? (line) => console.log(line) : undefined);
+    total.steps += report.steps;
+    total.grants += report.grants;
+    total.recalls += report.recalls;
+    total.acknowledged += report.acknowledged;
+    total.unknown += report.unknown;
+    if (report.violations.length === 0) continue;
+    failed++;
+    if (failed > 5) continue;
+    console.log(`seed ${seed}:`);
+    for (const violation of report.violations.slice(0, 5)) console.log(`  ${violation}`);
+    const canary = values.canary === undefined ? '' : ` --canary ${values.canary}`;
+    console.log(`  replay: npm run sim -- --first ${seed} --seeds 1 --trace${canary}`);
+  }
+  const seconds = (performance.now() - started) / 1_000;
+  console.log(
+    `${seeds} seeds from ${first}, ${total.steps} steps, ${total.grants} grants, ${total.recalls} recalls, ` +
+      `${total.acknowledged} changes acknowledged, ${total.unknown} unknown, ` +
+      `${failed} seeds with violations, ${seconds.toFixed(1)} s`,
+  );
+  return failed > 0 ? 1 : 0;
+}
+
+function variantOf(name: string | undefined): Variant {
+  if (name === undefined) return {};
+  const variant = canaries[name];
+  if (variant) return variant;
+  console.error(`there is no canary '${name}': ${Object.keys(canaries).join(', ')}`);
+  process.exit(2);
+}
+
+function wholeNumber(name: string, text: string): number {
+  const number = Number(text);
+  if (Number.isSafeInteger(number) && number > 0) return number;
+  console.error(`--${name} must be a whole number above 0, not '${text}'`);
+  process.exit(2);
+}

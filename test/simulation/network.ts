@@ -1,0 +1,259 @@
+/**
+ * A simulated broker: the port's promises and nothing more. Every hop takes time; frames are dropped and duplicated, links between different
+ * parties overtake each other, channels and connections die. Within one link order is kept.
+ */
+import type { Broker, Delivery, HolderClient, HolderLink, PartitionLink, PartitionServer, ServeOptions } from '#broker';
+import type { World } from './world.js';
+
+export interface NetworkFaults {
+  /** Probabilities for each frame. */
+  readonly drop: number;
+  readonly duplicate: number;
+  /** The longest ordinary delay of a hop, in milliseconds; one hop in fifty takes up to fifty times as long. */
+  readonly delayMs: number;
+}
+
+/** Sees what travels: for checkers. */
+export interface NetworkTap {
+  /** A frame is handed to the store that serves the partition; `turn` names its turn. */
+  toStore(partition: number, bytes: Uint8Array, turn: number): void;
+  /** A store says something to a holder. */
+  fromStore(holder: string, bytes: Uint8Array, turn: number): void;
+}
+
+interface Frame {
+  readonly bytes: Uint8Array;
+  readonly sender: string;
+}
+
+/** Frames in order on one way; nothing overtakes. */
+class Hop {
+  private free = 0;
+  constructor(private readonly world: World) {}
+
+  carry(delayMs: number, arrive: () => void): void {
+    this.free = Math.max(this.free, this.world.time + delayMs);
+    this.world.after(this.free - this.world.time, arrive);
+  }
+}
+
+class Member {
+  /** The turn that this member's channel stands for; a new number after each loss. */
+  turn = 0;
+  readonly unacked = new Map<number, Frame>();
+  out: Hop;
+  in: Hop;
+  gone = false;
+
+  constructor(
+    world: World,
+    readonly server: PartitionServer,
+    readonly prefetch: number,
+    readonly name: string,
+  ) {
+    this.out = new Hop(world);
+    this.in = new Hop(world);
+  }
+}
+
+class PartitionQueue {
+  ready: Frame[] = [];
+  line: Member[] = [];
+}
+
+export class Network {
+  /** Set to false for a quiet end: nothing is lost any more. */
+  faulty = true;
+  private readonly partitions = new Map<number, PartitionQueue>();
+  private readonly holders = new Map<string, HolderSide>();
+  private turns = 0;
+  private deliveries = 0;
+
+  constructor(
+    readonly world: World,
+    private readonly faults: NetworkFaults,
+    private readonly tap: NetworkTap,
+  ) {}
+
+  broker(name: string): Broker {
+    const counters = { framesSent: 0, framesReceived: 0, framesDropped: 0, reconnects: 0 };
+    return {
+      counters,
+      serve: async (partition, options, server) => this.serve(name, partition, options, server),
+      join: async (holder, client) => this.join(holder, client),
+      close: async () => {},
+    };
+  }
+
+  /** The channel of whoever is active dies. */
+  breakPartition(partition: number): void {
+    const queue = this.partitions.get(partition);
+    const active = queue?.line[0];
+    if (queue && active) this.lose(queue, active, 'the channel died');
+  }
+
+  /** A holder's connection dies; another one comes up a little later. */
+  breakHolder(holder: string): void {
+    this.holders.get(holder)?.cut();
+  }
+
+  /** How long a hop takes; how often a frame arrives: 0, 1 or 2 times. */
+  fate(): number[] {
+    const { random } = this.world;
+    const delay = () => random.next() * this.faults.delayMs * (random.chance(0.02) ? 50 : 1);
+    if (!this.faulty) return [delay()];
+    if (random.chance(this.faults.drop)) return [];
+    return random.chance(this.faults.duplicate) ? [delay(), delay()] : [delay()];
+  }
+
+  /** A frame reaches the broker, for whoever serves the partition. */
+  arrive(partition: number, frame: Frame): void {
+    const queue = this.queue(partition);
+    queue.ready.push(frame);
+    this.deliver(partition, queue);
+  }
+
+  private serve(name: string, partition: number, { prefetch }: ServeOptions, server: PartitionServer): PartitionLink {
+    const queue = this.queue(partition);
+    const member = new Member(this.world, server, prefetch, name);
+    member.turn = ++this.turns;
+    queue.line.push(member);
+    this.world.after(0, () => this.deliver(partition, queue));
+    return {
+      send: (to, bytes) => {
+        if (member.gone) return false;
+        this.tap.fromStore(to.split('.')[0]!, bytes, member.turn);
+        const { turn } = member;
+        for (const delayMs of this.fate()) {
+          member.out.carry(delayMs, () => {
+            if (turn === member.turn || this.world.random.chance(0.5)) this.toHolder(to, bytes);
+          });
+        }
+        return true;
+      },
+      abandon: () => this.lose(queue, member, 'abandoned'),
+      close: async () => {
+        member.gone = true;
+        this.requeue(queue, member);
+        queue.line = queue.line.filter((other) => other !== member);
+        this.deliver(partition, queue);
+      },
+    };
+  }
+
+  private deliver(partition: number, queue: PartitionQueue): void {
+    const active = queue.line[0];
+    while (active && queue.ready.length > 0 && active.unacked.size < active.prefetch) {
+      const frame = queue.ready.shift()!;
+      const id = ++this.deliveries;
+      const { turn } = active;
+      active.unacked.set(id, frame);
+      const delivery: Delivery = {
+        bytes: frame.bytes,
+        sender: frame.sender,
+        ack: () => {
+          // An acknowledgement travels like everything else: it is lost with the channel.
+          active.out.carry(this.world.random.next() * this.faults.delayMs, () => {
+            if (turn === active.turn && active.unacked.delete(id)) this.deliver(partition, queue);
+          });
+        },
+      };
+      active.in.carry(this.world.random.next() * this.faults.delayMs, () => {
+        if (turn !== active.turn || active.gone) return;
+        this.tap.toStore(partition, frame.bytes, turn);
+        active.server.received(delivery);
+      });
+    }
+  }
+
+  private lose(queue: PartitionQueue, member: Member, reason: string): void {
+    if (member.gone || !queue.line.includes(member)) return;
+    this.requeue(queue, member);
+    queue.line = queue.line.filter((other) => other !== member);
+    member.turn = ++this.turns;
+    member.in = new Hop(this.world);
+    member.out = new Hop(this.world);
+    const partition = [...this.partitions].find(([, other]) => other === queue)![0];
+    this.world.trace(`partition ${partition}: ${member.name} loses its turn: ${reason}`);
+    this.world.after(this.world.random.next() * 20, () => member.server.lost(reason));
+    this.world.after(20 + this.world.random.next() * 50, () => {
+      if (member.gone) return;
+      queue.line.push(member);
+      this.deliver(partition, queue);
+    });
+    this.deliver(partition, queue);
+  }
+
+  private requeue(queue: PartitionQueue, member: Member): void {
+    queue.ready.unshift(...member.unacked.values());
+    member.unacked.clear();
+  }
+
+  private queue(partition: number): PartitionQueue {
+    let queue = this.partitions.get(partition);
+    if (!queue) this.partitions.set(partition, (queue = new PartitionQueue()));
+    return queue;
+  }
+
+  private join(holder: string, client: HolderClient): HolderLink {
+    const side = new HolderSide(this, holder, client);
+    this.holders.set(holder, side);
+    this.world.after(1, () => side.connect());
+    return side;
+  }
+
+  private toHolder(to: string, bytes: Uint8Array): void {
+    for (const side of this.holders.values()) side.receive(to, bytes);
+  }
+}
+
+class HolderSide implements HolderLink {
+  private queue: string | undefined;
+  private connections = 0;
+  private hop: Hop;
+  private closed = false;
+
+  constructor(
+    private readonly network: Network,
+    private readonly holder: string,
+    private readonly client: HolderClient,
+  ) {
+    this.hop = new Hop(network.world);
+  }
+
+  connect(): void {
+    if (this.closed) return;
+    this.queue = `${this.holder}.${++this.connections}`;
+    this.hop = new Hop(this.network.world);
+    this.client.connected(this.queue);
+  }
+
+  cut(): void {
+    if (this.queue === undefined) return;
+    this.queue = undefined;
+    this.network.world.trace(`${this.holder}: connection cut`);
+    this.client.disconnected('cut');
+    this.network.world.after(5 + this.network.world.random.next() * 500, () => this.connect());
+  }
+
+  send(partition: number, bytes: Uint8Array): boolean {
+    const { queue } = this;
+    if (queue === undefined) return false;
+    for (const delayMs of this.network.fate()) {
+      this.hop.carry(delayMs, () => {
+        // What is under way when the connection dies never arrives.
+        if (queue === this.queue) this.network.arrive(partition, { bytes, sender: queue });
+      });
+    }
+    return true;
+  }
+
+  receive(to: string, bytes: Uint8Array): void {
+    if (to === this.queue) this.client.received(bytes);
+  }
+
+  async close(): Promise<void> {
+    this.closed = true;
+    this.queue = undefined;
+  }
+}

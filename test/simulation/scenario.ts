@@ -1,0 +1,294 @@
+/**
+ * One simulated deployment and its day: two stores over one repository, some holders, few sessions; random scopes, on a network that delays,
+ * drops, duplicates and cuts. Everything but clock, network and repository is the real code.
+ */
+import { LockedSessionError, LockedSessions, type SessionsSettings } from '#locked-session';
+import { partitionOf } from '#protocol';
+import { MemoryRepository, type SessionRepository } from '#repository';
+import { Store, type MachineFactory, type StoreCoreSettings } from '#store';
+import { Checkers, type Mark, type Visit } from './checkers.js';
+import { Network } from './network.js';
+import { World } from './world.js';
+
+/** What a canary changes: the rules under test, switched off one at a time. */
+export interface Variant {
+  readonly machine?: MachineFactory;
+}
+
+export interface Report {
+  readonly seed: number;
+  readonly steps: number;
+  readonly digest: number;
+  readonly violations: readonly string[];
+  readonly grants: number;
+  readonly recalls: number;
+  readonly acknowledged: number;
+  readonly unknown: number;
+}
+
+const partitions = 2;
+const attributes = ['a', 'b', 'c'];
+
+const storeSettings: StoreCoreSettings = {
+  partitions,
+  leaseMs: 5_000,
+  waitersPerSession: 16,
+  waitersPerPartition: 64,
+  window: 32,
+  endedGrants: 8,
+  cacheBytes: 4_000,
+  retryMinMs: 10,
+  retryMaxMs: 100,
+};
+
+export async function simulate(seed: number, variant: Variant = {}, onTrace?: (line: string) => void): Promise<Report> {
+  const world = new World(seed);
+  world.onTrace = onTrace;
+  const { random } = world;
+  const checkers = new Checkers(world);
+  const calm = random.chance(0.2);
+  const network = new Network(
+    world,
+    { drop: calm ? 0 : random.next() * 0.1, duplicate: calm ? 0 : random.next() * 0.1, delayMs: random.pick([1, 5, 40]) },
+    checkers,
+  );
+  const base = new MemoryRepository();
+  const stores = ['store1', 'store2'].map((name) => {
+    const repository = watched(base, world, checkers);
+    const ports = { broker: network.broker(name), repository, clock: world.clock, log: world.log(name) };
+    return new Store(ports, storeSettings, variant.machine);
+  });
+  const settings: SessionsSettings = {
+    partitions,
+    repeatMs: 300,
+    renewMs: 1_000,
+    holdPolicy: random.pick(['until-recalled', 'until-idle']),
+    drainBudgetMs: random.pick([1, 50, 500]),
+    maxWaitingScopes: 100,
+    waitMs: random.pick([500, 5_000, 20_000]),
+    nestedWaitMs: 200,
+    commitWaitMs: random.pick([2_000, 20_000]),
+    heldSessions: random.pick([2, 100]),
+    closeMs: 5_000,
+  };
+  const holder = (name: string) =>
+    new LockedSessions(name, { broker: network.broker(name), clock: world.clock, log: world.log(name) }, settings);
+  const names = Array.from({ length: random.int(2, 4) }, (_, i) => `h${i}`);
+  const holders = names.map(holder);
+  const sessions = Array.from({ length: random.int(1, 3) }, (_, i) => `s${i}`);
+
+  await Promise.all([...stores.map((store) => store.start()), ...holders.map((one) => one.start())]);
+  const day = new Day(world, checkers, sessions, settings);
+  for (let i = 0; i < random.int(10, 40); i++) {
+    const which = random.int(0, holders.length - 1);
+    const at = random.next() * random.pick([20, 2_000]);
+    day.plan(at, () => day.scope(holders[which]!, `${names[which]}#${i}`));
+  }
+  if (!calm && random.chance(0.3)) {
+    for (let i = 0; i < random.int(1, 3); i++) {
+      const partition = partitionOf(random.pick(sessions), partitions);
+      const cut = random.pick(names);
+      const breaks = random.chance(0.5) ? () => network.breakPartition(partition) : () => network.breakHolder(cut);
+      world.after(random.next() * 2_000, breaks);
+    }
+  }
+
+  await world.run(() => day.over, 5_000);
+  network.faulty = false;
+  // Waits end by their deadlines, commits by theirs; nothing may take longer than the sum.
+  await world.run(() => day.over, 60_000);
+  if (!day.over) checkers.violation(`${day.open} scopes never ended`);
+
+  const auditor = holder('auditor');
+  await auditor.start();
+  const audited = sessions.map((session) => day.audit(auditor, session));
+  let closed = false;
+  const end = Promise.all(audited)
+    .then(() => Promise.all([...holders, auditor].map((one) => one.close())))
+    .then(() => Promise.all(stores.map((store) => store.stop())))
+    .then(() => (closed = true));
+  end.catch((error: unknown) => checkers.violation(`the end fails: ${String(error)}`));
+  await world.run(() => closed, 120_000);
+  if (!closed) checkers.violation('the deployment does not come to rest');
+  for (const [i, one] of [...holders, auditor].entries()) {
+    const { held, waiting } = one.counters();
+    if (held > 0 || waiting > 0) checkers.violation(`holder ${i} ends with ${held} held and ${waiting} waiting`);
+  }
+
+  const total = (key: 'grants' | 'recalls') => holders.reduce((sum, one) => sum + one.counters()[key], 0);
+  const outcomes = [...checkers.marks.values()].map(({ outcome }) => outcome);
+  return {
+    seed,
+    steps: world.steps,
+    digest: world.digest >>> 0,
+    violations: checkers.violations,
+    grants: total('grants'),
+    recalls: total('recalls'),
+    acknowledged: outcomes.filter((outcome) => outcome === 'acknowledged').length,
+    unknown: outcomes.filter((outcome) => outcome === 'unknown').length,
+  };
+}
+
+/** A session's handle, where every attribute is a list of marks. */
+interface Lists {
+  get(name: string): readonly string[] | undefined;
+  draft(name: string, initial: () => string[]): string[];
+  commit(): Promise<void>;
+}
+
+/** What the holders do. */
+class Day {
+  open = 0;
+
+  constructor(
+    private readonly world: World,
+    private readonly checkers: Checkers,
+    private readonly sessions: readonly string[],
+    private readonly settings: SessionsSettings,
+  ) {}
+
+  get over(): boolean {
+    return this.open === 0;
+  }
+
+  plan(atMs: number, task: () => Promise<void>): void {
+    this.open++;
+    this.world.after(atMs, () => {
+      task().then(
+        () => this.open--,
+        (error: unknown) => this.checkers.violation(`a scope failed unexpectedly: ${String((error as Error).stack)}`),
+      );
+    });
+  }
+
+  /** One random root scope: some attributes, some marks, perhaps nested scopes, a commit on the way, a failure. */
+  async scope(holder: LockedSessions, who: string): Promise<void> {
+    const { random } = this.world;
+    const session = random.pick(this.sessions);
+    const whole = random.chance(0.15);
+    const write = whole ? attributes : random.chance(0.7) ? random.some(attributes) : [];
+    const read = whole ? [] : random.some(attributes).filter((name) => !write.includes(name));
+    const fails = random.chance(0.1);
+    const nests = random.chance(0.25) && write.length > 0;
+    const bodyMs = random.chance(0.3) ? 0 : random.next() * random.pick([5, 100]);
+    const aborts = random.chance(0.05) ? new AbortController() : undefined;
+    if (aborts) this.world.after(random.next() * 200, () => aborts.abort());
+
+    const marks: Mark[] = [];
+    const mark = (handle: Lists, attribute: string) => {
+      const id = `${who}.${marks.length + 1}`;
+      const made: Mark = { id, session, attribute, outcome: 'pending' };
+      marks.push(made);
+      this.checkers.marks.set(id, made);
+      handle.draft(attribute, () => []).push(id);
+    };
+    const before = this.checkers.acknowledged();
+    let committed = 0;
+    let failure: unknown;
+    try {
+      const locks = whole ? {} : { write, read };
+      await holder.run(session, { ...locks, label: who, ...(aborts && { signal: aborts.signal }) }, async (its) => {
+        const handle = its as unknown as Lists;
+        const visit: Visit = { who, session, write, read };
+        this.checkers.enter(visit);
+        this.world.trace(`${who} enters ${session} [${write.join()}|${read.join()}]`);
+        try {
+          for (const name of [...write, ...read]) {
+            this.checkers.sees(who, session, name, handle.get(name) ?? [], before);
+          }
+          for (const name of write) mark(handle, name);
+          await this.world.sleep(bodyMs);
+          if (random.chance(0.1)) {
+            const soFar = marks.length;
+            await handle.commit();
+            for (const one of marks.slice(0, soFar)) one.outcome = 'acknowledged';
+            committed = soFar;
+          }
+          if (nests) await this.nested(holder, session, write, mark);
+          if (fails) throw new Deliberate();
+        } finally {
+          this.checkers.leave(visit);
+          this.world.trace(`${who} leaves ${session}`);
+        }
+      });
+    } catch (error) {
+      failure = error;
+    }
+    const outcome = outcomeOf(failure);
+    if (outcome === undefined) throw failure;
+    for (const one of marks.slice(committed)) one.outcome = outcome;
+    this.world.trace(`${who} ends: ${outcome}`);
+  }
+
+  /** Two children at once, on the same attribute: their read-modify-writes must not lose each other (race 12). */
+  private async nested(
+    holder: LockedSessions,
+    session: string,
+    write: readonly string[],
+    mark: (handle: Lists, attribute: string) => void,
+  ): Promise<void> {
+    const attribute = this.world.random.pick(write);
+    let within = 0;
+    await Promise.all(
+      [1, 2].map(() =>
+        holder.run(session, { write: [attribute] }, async (child) => {
+          if (++within > 1) this.checkers.violation(`two children are both at '${attribute}' of ${session} (rule 18)`);
+          await this.world.sleep(this.world.random.next() * 3);
+          mark(child as unknown as Lists, attribute);
+          within--;
+        }),
+      ),
+    );
+  }
+
+  /** At the end: everything acknowledged is there exactly once. */
+  async audit(auditor: LockedSessions, session: string): Promise<void> {
+    const expected = this.checkers.acknowledged();
+    await auditor.run(session, { read: '*', waitMs: this.settings.waitMs + 30_000, label: 'auditor' }, (its) => {
+      const handle = its as unknown as Lists;
+      for (const name of attributes) {
+        this.checkers.sees('auditor', session, name, handle.get(name) ?? [], expected);
+      }
+    });
+  }
+}
+
+class Deliberate extends Error {}
+
+/** Undefined for an error that nobody should ever see here. */
+function outcomeOf(failure: unknown): 'acknowledged' | 'refused' | 'unknown' | undefined {
+  if (failure === undefined) return 'acknowledged';
+  if (failure instanceof Deliberate) return 'refused';
+  if (!(failure instanceof LockedSessionError)) return undefined;
+  switch (failure.code) {
+    case 'outcome-unknown':
+    case 'lock-lost':
+      return 'unknown';
+    case 'wait-timeout':
+    case 'aborted':
+    case 'store-busy':
+      return 'refused';
+    default:
+      return undefined;
+  }
+}
+
+/** A repository that takes its time, with the checkers looking at what it has written. */
+function watched(base: SessionRepository, world: World, checkers: Checkers): SessionRepository {
+  const later = async <T>(call: () => Promise<T>): Promise<T> => {
+    await world.sleep(world.random.next() * 4);
+    return call();
+  };
+  return {
+    open: async () => {},
+    deployment: () => base.deployment(),
+    claim: (...of) => later(() => base.claim(...of)),
+    load: (...of) => later(() => base.load(...of)),
+    apply: (partition, epoch, writes) =>
+      later(async () => {
+        await base.apply(partition, epoch, writes);
+        checkers.written(writes);
+      }),
+    close: async () => {},
+  };
+}
