@@ -9,7 +9,11 @@
  *   newer, to the next one (perhaps itself).
  * - Nothing is delivered twice within one turn. Delivery is not guaranteed: senders repeat what matters to them.
  * - Adapters reconnect by themselves, for ever, until closed; `send` never throws and never waits: without a
- *   connection it drops the frame and returns false.
+ *   connection, or with too much waiting before it, it drops the frame and returns false.
+ * - Calls: a party is never called from inside a call of its own (`send`, `ack`, `abandon`), not before the
+ *   promise of its link has resolved, and not after it began to close.
+ * - Bytes: what was handed to `send` must not be changed afterwards. What was received may be part of a larger
+ *   buffer: copy what is kept for long.
  */
 export interface Broker {
   /** Joins the line of those who serve `partition`. Resolves when in line for the first time. */
@@ -18,8 +22,22 @@ export interface Broker {
   /** Opens the holder's own queue, a new one with every connection. Resolves when open for the first time. */
   join(holder: string, client: HolderClient): Promise<HolderLink>;
 
-  /** Closes every link. What was sent before is delivered first where the connection still stands. */
+  /**
+   * Closes every link. What was sent before is delivered first where the connection still stands. A `serve` or
+   * `join` that still waits is rejected, and so are later ones.
+   */
   close(): Promise<void>;
+
+  /** What this party has done so far: a live view, cheap to read. */
+  readonly counters: BrokerCounters;
+}
+
+export interface BrokerCounters {
+  readonly framesSent: number;
+  readonly framesReceived: number;
+  /** Frames for which `send` returned false. */
+  readonly framesDropped: number;
+  readonly reconnects: number;
 }
 
 export interface ServeOptions {
@@ -39,6 +57,8 @@ export interface PartitionServer {
 
 export interface Delivery {
   readonly bytes: Uint8Array;
+  /** What the sender calls itself: its queue. For logs, and not to be relied on. */
+  readonly sender: string | undefined;
   /** Says that all of this frame is settled: it will never be delivered again. */
   ack(): void;
 }
@@ -55,7 +75,7 @@ export interface PartitionLink {
 
 /** What a holder must handle. Calls come one at a time and must not throw. */
 export interface HolderClient {
-  /** A connection stands; answers reach this holder at `queue`. Never the same name twice. */
+  /** A connection stands; frames reach this holder at `queue`. Never the same name twice. */
   connected(queue: string): void;
   /** The connection is gone, and `queue` with all that was under way. */
   disconnected(reason: string): void;

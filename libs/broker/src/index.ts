@@ -1,6 +1,8 @@
 /** The broker: its port, its adapters, and the two small ports that every driver needs beside it. */
+export { AmqpBroker, type AmqpSettings } from './amqp.broker.js';
 export type {
   Broker,
+  BrokerCounters,
   Delivery,
   HolderClient,
   HolderLink,
@@ -10,3 +12,5 @@ export type {
 } from './broker.js';
 export { systemClock, type Clock } from './clock.js';
 export type { Log } from './log.js';
+export { MemoryBroker } from './memory.broker.js';
+export { MemoryExchange, type MemoryExchangeSettings } from './memory.exchange.js';

@@ -1,0 +1,215 @@
+/**
+ * The adapter of the port `Broker` inside one process: for the embedded mode, where holders and store live together,
+ * and for tests. Each `MemoryBroker` is one party's connection to a `MemoryExchange`, so several of them behave like
+ * several processes at one RabbitMQ: they take turns at a partition, lose unacknowledged frames to the next in line,
+ * and can be cut off.
+ */
+import type {
+  Broker,
+  Delivery,
+  HolderClient,
+  HolderLink,
+  PartitionLink,
+  PartitionServer,
+  ServeOptions,
+} from './broker.js';
+import type { HolderQueue, MemoryExchange, PartitionQueue, Turn } from './memory.exchange.js';
+
+/** One party's connection to a `MemoryExchange`. */
+export class MemoryBroker implements Broker {
+  readonly counters = { framesSent: 0, framesReceived: 0, framesDropped: 0, reconnects: 0 };
+  readonly exchange: MemoryExchange;
+  readonly #links = new Set<MemoryLink>();
+  #state: 'connected' | 'cut' | 'closed' = 'connected';
+  #cancelReconnect: (() => void) | undefined;
+
+  constructor(exchange: MemoryExchange) {
+    this.exchange = exchange;
+  }
+
+  get connected(): boolean {
+    return this.#state === 'connected';
+  }
+
+  async serve(partition: number, options: ServeOptions, server: PartitionServer): Promise<PartitionLink> {
+    return this.#add(new MemoryPartitionLink(this, partition, options.prefetch, server));
+  }
+
+  async join(holder: string, client: HolderClient): Promise<HolderLink> {
+    return this.#add(new MemoryHolderLink(this, holder, client));
+  }
+
+  async close(): Promise<void> {
+    this.#state = 'closed';
+    this.#cancelReconnect?.();
+    await Promise.all([...this.#links].map((link) => link.close()));
+  }
+
+  /** Drops the connection, as a network would. It comes back by itself after `outageMs`. */
+  cut(outageMs = 0): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'cut';
+    for (const link of this.#links) link.end('the connection was cut');
+    this.#cancelReconnect?.();
+    this.#cancelReconnect = this.exchange.clock.after(outageMs, () => {
+      this.#state = 'connected';
+      this.counters.reconnects++;
+      for (const link of this.#links) link.begin();
+    });
+  }
+
+  /** Counts a frame, and hands on whether it was sent. */
+  count(sent: boolean): boolean {
+    if (sent) this.counters.framesSent++;
+    else this.counters.framesDropped++;
+    return sent;
+  }
+
+  forget(link: MemoryLink): void {
+    this.#links.delete(link);
+  }
+
+  async #add<L extends MemoryLink>(link: L): Promise<L> {
+    if (this.#state === 'closed') throw new Error('This broker is closed.');
+    this.#links.add(link);
+    link.begin();
+    await link.opened;
+    return link;
+  }
+}
+
+/** What both kinds of link have in common: turns that begin with a connection, end with it, and begin again. */
+abstract class MemoryLink {
+  readonly opened: Promise<void>;
+  protected closed = false;
+  #opened!: () => void;
+  #refused!: (error: Error) => void;
+  #inTurn = false;
+  #tellingEnd = false;
+
+  constructor(protected readonly broker: MemoryBroker) {
+    this.opened = new Promise((resolve, reject) => {
+      this.#opened = resolve;
+      this.#refused = reject;
+    });
+  }
+
+  /** Takes the place in the exchange, if it can and has none. */
+  begin(): void {
+    if (this.closed || this.#inTurn || this.#tellingEnd || !this.broker.connected) return;
+    this.#inTurn = true;
+    this.enter();
+    this.#opened();
+  }
+
+  /** Gives the place up, tells the party in a turn of the event loop of its own, and then begins again. */
+  end(reason: string): void {
+    if (!this.#inTurn) return;
+    this.#inTurn = false;
+    this.leave();
+    this.#tellingEnd = true;
+    this.broker.exchange.clock.soon(() => {
+      if (this.closed) return;
+      this.ended(reason);
+      this.#tellingEnd = false;
+      this.begin();
+    });
+  }
+
+  async close(): Promise<void> {
+    if (this.closed) return;
+    this.closed = true;
+    this.broker.forget(this);
+    if (this.#inTurn) this.leave();
+    this.#inTurn = false;
+    this.#refused(new Error('This broker was closed before it was connected.'));
+  }
+
+  protected get canSend(): boolean {
+    return this.#inTurn && this.broker.connected;
+  }
+
+  protected abstract enter(): void;
+  protected abstract leave(): void;
+  protected abstract ended(reason: string): void;
+}
+
+class MemoryPartitionLink extends MemoryLink implements PartitionLink {
+  readonly #queue: PartitionQueue;
+  #turn: Turn | undefined;
+
+  constructor(
+    broker: MemoryBroker,
+    partition: number,
+    private readonly prefetch: number,
+    private readonly server: PartitionServer,
+  ) {
+    super(broker);
+    this.#queue = broker.exchange.partition(partition);
+  }
+
+  send(queue: string, bytes: Uint8Array): boolean {
+    return this.broker.count(this.canSend && this.broker.exchange.sendToHolder(queue, bytes));
+  }
+
+  abandon(): void {
+    this.end('the turn was abandoned');
+  }
+
+  protected enter(): void {
+    const receive = (delivery: Delivery) => {
+      this.broker.counters.framesReceived++;
+      this.server.received(delivery);
+    };
+    this.#turn = { prefetch: this.prefetch, receive, unacknowledged: new Set() };
+    this.#queue.enter(this.#turn);
+  }
+
+  protected leave(): void {
+    if (this.#turn) this.#queue.leave(this.#turn);
+  }
+
+  protected ended(reason: string): void {
+    this.server.lost(reason);
+  }
+}
+
+class MemoryHolderLink extends MemoryLink implements HolderLink {
+  #queue: HolderQueue | undefined;
+  #toldConnected = false;
+
+  constructor(
+    broker: MemoryBroker,
+    private readonly holder: string,
+    private readonly client: HolderClient,
+  ) {
+    super(broker);
+  }
+
+  send(partition: number, bytes: Uint8Array): boolean {
+    return this.broker.count(this.canSend && this.broker.exchange.partition(partition).push(bytes));
+  }
+
+  protected enter(): void {
+    const { exchange, counters } = this.broker;
+    const queue = exchange.openHolderQueue(this.holder, (bytes) => {
+      counters.framesReceived++;
+      this.client.received(bytes);
+    });
+    this.#queue = queue;
+    exchange.clock.soon(() => {
+      if (!queue.open) return;
+      this.#toldConnected = true;
+      this.client.connected(queue.name);
+    });
+  }
+
+  protected leave(): void {
+    if (this.#queue) this.broker.exchange.closeHolderQueue(this.#queue);
+  }
+
+  protected ended(reason: string): void {
+    if (this.#toldConnected) this.client.disconnected(reason);
+    this.#toldConnected = false;
+  }
+}

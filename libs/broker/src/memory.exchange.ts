@@ -1,0 +1,193 @@
+/**
+ * The queues that the parties of one process share: what RabbitMQ is to the AMQP adapter. A partition's queue has a
+ * line of servers, of which the first has the turn; a holder's queue has the holder. Frames are handed over by
+ * the clock's `soon`, never inside a call of the one who receives or sends: the freedom from re-entrance that a
+ * network gives. Everything is bounded: a full queue refuses what is new.
+ */
+import type { Delivery } from './broker.js';
+import { systemClock, type Clock } from './clock.js';
+
+export interface MemoryExchangeSettings {
+  readonly clock?: Clock;
+  /** Most frames that wait in one queue. More are refused, so that what waits already keeps its place. */
+  readonly maxQueuedFrames?: number;
+}
+
+/** The queues that the parties of one process share. */
+export class MemoryExchange {
+  readonly clock: Clock;
+  readonly #maxQueuedFrames: number;
+  readonly #partitions = new Map<number, PartitionQueue>();
+  readonly #holders = new Map<string, HolderQueue>();
+  #namesGiven = 0;
+
+  constructor(settings: MemoryExchangeSettings = {}) {
+    this.clock = settings.clock ?? systemClock;
+    this.#maxQueuedFrames = settings.maxQueuedFrames ?? 100_000;
+  }
+
+  partition(partition: number): PartitionQueue {
+    let queue = this.#partitions.get(partition);
+    if (!queue) {
+      queue = new PartitionQueue(this.clock, this.#maxQueuedFrames);
+      this.#partitions.set(partition, queue);
+    }
+    return queue;
+  }
+
+  openHolderQueue(holder: string, receive: (bytes: Uint8Array) => void): HolderQueue {
+    const name = `holder.${holder}.${++this.#namesGiven}`;
+    const queue = new HolderQueue(name, this.clock, this.#maxQueuedFrames, receive);
+    this.#holders.set(name, queue);
+    return queue;
+  }
+
+  closeHolderQueue(queue: HolderQueue): void {
+    this.#holders.delete(queue.name);
+    queue.close();
+  }
+
+  /** A queue that is gone swallows the frame. */
+  sendToHolder(queue: string, bytes: Uint8Array): boolean {
+    return this.#holders.get(queue)?.push(bytes) ?? true;
+  }
+}
+
+/** One stay in the line of those who serve a partition. */
+export interface Turn {
+  readonly prefetch: number;
+  readonly unacknowledged: Set<MemoryDelivery>;
+  receive(delivery: Delivery): void;
+}
+
+/** The frames of one partition, and the line of its servers: the first one has the turn. */
+export class PartitionQueue {
+  readonly #ready = new Fifo();
+  readonly #line: Turn[] = [];
+  #deliverySoon = false;
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly maxFrames: number,
+  ) {}
+
+  push(bytes: Uint8Array): boolean {
+    if (this.#ready.length >= this.maxFrames) return false;
+    this.#ready.push(bytes);
+    this.deliverSoon();
+    return true;
+  }
+
+  enter(turn: Turn): void {
+    this.#line.push(turn);
+    this.deliverSoon();
+  }
+
+  leave(turn: Turn): void {
+    this.#line.splice(this.#line.indexOf(turn), 1);
+    // A set keeps the order of delivery, and whatever waits is younger than what was delivered.
+    this.#ready.unshift([...turn.unacknowledged].map((delivery) => delivery.bytes));
+    this.deliverSoon();
+  }
+
+  deliverSoon(): void {
+    if (this.#deliverySoon || this.#line.length === 0 || this.#ready.length === 0) return;
+    this.#deliverySoon = true;
+    this.clock.soon(() => {
+      this.#deliverySoon = false;
+      this.#deliver();
+    });
+  }
+
+  #deliver(): void {
+    const turn = this.#line[0];
+    if (!turn) return;
+    // Whoever receives a frame may abandon the turn there and then.
+    while (this.#line[0] === turn && turn.unacknowledged.size < turn.prefetch) {
+      const bytes = this.#ready.shift();
+      if (!bytes) return;
+      const delivery = new MemoryDelivery(bytes, turn, this);
+      turn.unacknowledged.add(delivery);
+      turn.receive(delivery);
+    }
+  }
+}
+
+class MemoryDelivery implements Delivery {
+  readonly sender = undefined;
+
+  constructor(
+    readonly bytes: Uint8Array,
+    private readonly turn: Turn,
+    private readonly queue: PartitionQueue,
+  ) {}
+
+  ack(): void {
+    if (this.turn.unacknowledged.delete(this)) this.queue.deliverSoon();
+  }
+}
+
+/** A holder's own queue: delivered without acknowledgement, gone with its connection. */
+export class HolderQueue {
+  open = true;
+  #waiting: Uint8Array[] = [];
+
+  constructor(
+    readonly name: string,
+    private readonly clock: Clock,
+    private readonly maxFrames: number,
+    private readonly receive: (bytes: Uint8Array) => void,
+  ) {}
+
+  push(bytes: Uint8Array): boolean {
+    if (this.#waiting.length >= this.maxFrames) return false;
+    this.#waiting.push(bytes);
+    if (this.#waiting.length === 1) this.clock.soon(() => this.#deliver());
+    return true;
+  }
+
+  close(): void {
+    this.open = false;
+    this.#waiting = [];
+  }
+
+  #deliver(): void {
+    const frames = this.#waiting;
+    this.#waiting = [];
+    for (const bytes of frames) {
+      if (!this.open) return;
+      this.receive(bytes);
+    }
+  }
+}
+
+/** A queue whose `shift` stays cheap at any length. */
+class Fifo {
+  #items: (Uint8Array | undefined)[] = [];
+  #head = 0;
+
+  get length(): number {
+    return this.#items.length - this.#head;
+  }
+
+  push(bytes: Uint8Array): void {
+    this.#items.push(bytes);
+  }
+
+  unshift(frames: Uint8Array[]): void {
+    if (frames.length === 0) return;
+    this.#items = [...frames, ...this.#items.slice(this.#head)];
+    this.#head = 0;
+  }
+
+  shift(): Uint8Array | undefined {
+    const bytes = this.#items[this.#head];
+    if (!bytes) return undefined;
+    this.#items[this.#head++] = undefined;
+    if (this.#head > 1024 && this.#head * 2 > this.#items.length) {
+      this.#items = this.#items.slice(this.#head);
+      this.#head = 0;
+    }
+    return bytes;
+  }
+}

@@ -1,0 +1,183 @@
+// The RabbitMQ adapter keeps the promises of the port `Broker`, and copes with what only networks and operators do.
+// scripts/test.ts brings the broker. Each exchange under test has a prefix of its own, and is deleted at the end.
+import { randomUUID } from 'node:crypto';
+import { connect } from 'amqplib';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { AmqpBroker, type AmqpSettings } from '#broker';
+import { brokerContract } from './broker.contract.js';
+import { bytes, RecordingClient, RecordingServer } from './broker.parties.js';
+import { TcpProxy } from './tcp-proxy.js';
+
+const url = process.env.AMQP_URL;
+if (!url) throw new Error('AMQP_URL is not set. Run the tests by `npm test`, which brings a broker.');
+
+const PARTITION = 3;
+const silent = { log() {}, warn() {}, error() {} };
+
+for (const queueType of ['classic', 'quorum'] as const) {
+  brokerContract(`RabbitMQ, ${queueType} queues`, async ({ maxQueuedFrames }) => {
+    const prefix = `test-${randomUUID()}`;
+    const parties: { broker: AmqpBroker; proxy: TcpProxy }[] = [];
+    return {
+      async party() {
+        const proxy = await TcpProxy.start(url);
+        const settings = {
+          url: proxy.url,
+          prefix,
+          queueType,
+          maxQueuedFrames,
+          reconnectMinMs: 1,
+          log: silent,
+        };
+        const broker = new AmqpBroker(settings);
+        parties.push({ broker, proxy });
+        return { broker, cut: () => proxy.cut() };
+      },
+      async stop() {
+        await Promise.all(parties.map(({ broker }) => broker.close()));
+        await Promise.all(parties.map(({ proxy }) => proxy.stop()));
+        await deleteAll(prefix);
+      },
+    };
+  });
+}
+
+describe('AmqpBroker', () => {
+  let prefix: string;
+  let proxy: TcpProxy;
+  let lines: string[];
+  let brokers: AmqpBroker[];
+  beforeEach(async () => {
+    prefix = `test-${randomUUID()}`;
+    proxy = await TcpProxy.start(url);
+    lines = [];
+    brokers = [];
+  });
+  afterEach(async () => {
+    await Promise.all(brokers.map((broker) => broker.close()));
+    await proxy.stop();
+    await deleteAll(prefix);
+  });
+
+  const start = (settings: Partial<AmqpSettings> = {}) => {
+    const write = (line: string) => void lines.push(line);
+    const log = { log: write, warn: write, error: write };
+    const broker = new AmqpBroker({ url: proxy.url, prefix, reconnectMinMs: 1, log, ...settings });
+    brokers.push(broker);
+    return broker;
+  };
+
+  it('warns once, without the password, while RabbitMQ is out of reach, and works when it comes', async () => {
+    const { username, password } = new URL(url);
+    proxy.refuse();
+    const server = new RecordingServer();
+    const serving = start({ reconnectMaxMs: 5 }).serve(PARTITION, { prefetch: 10 }, server);
+    await proxy.untilAttempts(5);
+    proxy.accept();
+    await serving;
+
+    expect(lines).toHaveLength(2);
+    const address = `amqp://${username}@${new URL(proxy.url).host}`;
+    expect(lines[0]).toContain(`RabbitMQ at ${address} cannot be used`);
+    expect(lines[0]).toContain('check that RabbitMQ runs there');
+    expect(lines[0]).not.toContain(`:${password}@`);
+    expect(lines[1]).toContain(`RabbitMQ at ${address} is back`);
+  });
+
+  it('says that it may be the password, and does not show it', async () => {
+    const wrong = new URL(url);
+    wrong.password = 'open-sesame';
+    const broker = start({ url: wrong.href });
+    const joining = broker.join('h1', new RecordingClient());
+    await expect.poll(() => lines.length).toBeGreaterThan(0);
+    await Promise.all([expect(joining).rejects.toThrow('closed before it was connected'), broker.close()]);
+    expect(lines[0]).toContain('check the user and the password');
+    expect(lines.join()).not.toContain('open-sesame');
+  });
+
+  it('comes back when its queue was deleted, as after any loss', async () => {
+    const server = new RecordingServer();
+    const client = new RecordingClient();
+    const broker = start();
+    await broker.serve(PARTITION, { prefetch: 10 }, server);
+    const link = await broker.join('h1', client);
+    await asOperator((channel) => channel.deleteQueue(`${prefix}.store.${PARTITION}`));
+    await server.until(() => server.lostTurns === 1);
+    // The partition's queue is opened anew at some time after; until then RabbitMQ knows nobody to give a frame to.
+    const repeat = setInterval(() => link.send(PARTITION, bytes('hello again')), 5);
+    await server.until(() => server.frames.length > 0);
+    clearInterval(repeat);
+    expect(broker.counters.reconnects).toBe(0);
+  });
+
+  it('opens a channel anew that died alone, and leaves the others in peace', async () => {
+    const server = new RecordingServer();
+    const client = new RecordingClient();
+    const broker = start();
+    await broker.serve(PARTITION, { prefetch: 10 }, server);
+    const link = await broker.join('h1', client);
+    await client.until(() => client.queues.length === 1);
+    await asOperator((channel) => channel.deleteExchange(prefix));
+    link.send(PARTITION, bytes('RabbitMQ closes a channel that publishes to an exchange that is gone'));
+    await client.until(() => client.queues.length === 2);
+    expect(client.events).toEqual(['connected', 'disconnected', 'connected']);
+    expect(new Set(client.queues).size).toBe(2);
+    expect(server.lostTurns).toBe(0);
+    expect(broker.counters.reconnects).toBe(0);
+    expect(lines[0]).toContain('The channel of holder h1 ended (');
+  });
+
+  it('says why it cannot use a queue that was made with other properties, and tries on', async () => {
+    await start().serve(PARTITION, { prefetch: 10 }, new RecordingServer());
+    const other = start({ queueType: 'quorum' });
+    const serving = other.serve(PARTITION, { prefetch: 10 }, new RecordingServer());
+    await expect.poll(() => lines.length).toBeGreaterThan(0);
+    expect(lines[0]).toContain(`x-queue-type`);
+    await Promise.all([expect(serving).rejects.toThrow('closed before it was connected'), other.close()]);
+  });
+
+  it('survives a server that throws, and delivers the frame again', async () => {
+    const broker = start();
+    let calls = 0;
+    const redelivered = new Promise<void>((resolve) => {
+      const received = () => {
+        if (++calls === 1) throw new Error('a bug in the server');
+        resolve();
+      };
+      void broker.serve(PARTITION, { prefetch: 10 }, { received, lost() {} });
+    });
+    const link = await broker.join('h1', new RecordingClient());
+    const repeat = setInterval(() => link.send(PARTITION, bytes('1')), 5);
+    await redelivered;
+    clearInterval(repeat);
+    expect(lines[0]).toContain('a bug in the server');
+  });
+
+  it('closes in spite of a RabbitMQ that does not answer', async () => {
+    const broker = start({ closeTimeoutMs: 50 });
+    await broker.serve(PARTITION, { prefetch: 10 }, new RecordingServer());
+    proxy.mute();
+    await expect(broker.close()).resolves.toBeUndefined();
+  });
+
+  it('refuses a URL that is none, without repeating it', () => {
+    expect(() => start({ url: 'http://guest:open-sesame@localhost' })).toThrow(/^(?!.*open-sesame).*amqp:/);
+  });
+});
+
+/** What an operator does to a running system. */
+async function asOperator(act: (channel: Awaited<ReturnType<typeof operatorChannel>>) => Promise<unknown>) {
+  const connection = await connect(url!, { noDelay: true });
+  await act(await operatorChannel(connection));
+  await connection.close();
+}
+
+const operatorChannel = (connection: Awaited<ReturnType<typeof connect>>) => connection.createChannel();
+
+/** Holders' queues go with their connections; what a deployment leaves are its exchange and its partition queues. */
+async function deleteAll(prefix: string): Promise<void> {
+  await asOperator(async (channel) => {
+    for (const partition of [3, 4]) await channel.deleteQueue(`${prefix}.store.${partition}`);
+    await channel.deleteExchange(prefix);
+  });
+}

@@ -1,0 +1,229 @@
+/** The half of the broker's contract that is about frames: their order, who is delivered them, and until when. */
+import { describe, expect, it } from 'vitest';
+import type { Delivery } from '#broker';
+import {
+  bytes,
+  frames,
+  MAX_QUEUED_FRAMES,
+  OTHER_PARTITION,
+  PARTITION,
+  stage,
+  type MakeExchange,
+  type Served,
+} from './broker.parties.js';
+
+export function framesContract(makeExchange: MakeExchange): void {
+  const { serve, join } = stage(makeExchange);
+
+  /** A cut loses acks that are under way. When a holder has what was sent after them, they have arrived. */
+  const cutWhenFlushed = async ({ party, link }: Served) => {
+    const { client } = await join('witness');
+    link.send(client.queue, bytes('after the acks'));
+    await client.until(() => client.frames.length === 1);
+    party.cut();
+  };
+
+  describe('order', () => {
+    it('delivers the frames of a holder to a partition in the order of sending', async () => {
+      const { server } = await serve();
+      const { link } = await join();
+      const sent = frames(1, 500);
+      for (const frame of sent) expect(link.send(PARTITION, bytes(frame))).toBe(true);
+      await server.until(() => server.frames.length === sent.length);
+      expect(server.frames).toEqual(sent);
+    });
+
+    it('delivers the frames of a partition to a holder in the order of sending', async () => {
+      const { link } = await serve();
+      const { client } = await join();
+      const sent = frames(1, 500);
+      for (const frame of sent) expect(link.send(client.queue, bytes(frame))).toBe(true);
+      await client.until(() => client.frames.length === sent.length);
+      expect(client.frames).toEqual(sent);
+    });
+
+    it('keeps partitions apart, and holders', async () => {
+      const { server, link } = await serve({ partition: PARTITION });
+      const { server: otherServer } = await serve({ partition: OTHER_PARTITION });
+      const { client, link: holder } = await join('h1');
+      const { client: otherClient } = await join('h2');
+      holder.send(PARTITION, bytes('for one'));
+      holder.send(OTHER_PARTITION, bytes('for the other'));
+      link.send(client.queue, bytes('for h1'));
+      link.send(otherClient.queue, bytes('for h2'));
+      await server.until(() => server.frames.length > 0);
+      await otherServer.until(() => otherServer.frames.length > 0);
+      await client.until(() => client.frames.length > 0);
+      await otherClient.until(() => otherClient.frames.length > 0);
+      expect([server.frames, otherServer.frames]).toEqual([['for one'], ['for the other']]);
+      expect([client.frames, otherClient.frames]).toEqual([['for h1'], ['for h2']]);
+    });
+
+    it('carries frames of every size unchanged, the empty one too', async () => {
+      const { server } = await serve();
+      const { link } = await join();
+      const sizes = [0, 1, 2_000, 131_072, 1_000_003];
+      for (const size of sizes) link.send(PARTITION, new Uint8Array(size).fill(size % 251));
+      await server.until(() => server.deliveries.length === sizes.length);
+      for (const [i, size] of sizes.entries()) {
+        const received = server.deliveries[i]!.bytes;
+        expect(received.length).toBe(size);
+        expect(received.every((byte) => byte === size % 251)).toBe(true);
+      }
+    });
+  });
+
+  describe('one owner', () => {
+    it('delivers a partition to the first in line alone', async () => {
+      const { server: first } = await serve();
+      const { server: second } = await serve();
+      const { link } = await join();
+      for (const frame of frames(1, 100)) link.send(PARTITION, bytes(frame));
+      await first.until(() => first.frames.length === 100);
+      expect(second.frames).toEqual([]);
+    });
+
+    it.each<[string, (owner: Served) => unknown]>([
+      ['abandons its turn', ({ link }) => link.abandon()],
+      ['leaves the line', ({ link }) => link.close()],
+      ['closes its broker', ({ party }) => party.broker.close()],
+      ['is cut off', cutWhenFlushed],
+    ])(
+      'hands unacknowledged frames, in order and first, to the next in line when the owner %s',
+      async (_, go) => {
+        const owner = await serve();
+        const { server: next } = await serve();
+        const { link } = await join();
+        for (const frame of frames(1, 20)) link.send(PARTITION, bytes(frame));
+        await owner.server.until(() => owner.server.frames.length === 20);
+        for (const delivery of owner.server.deliveries.filter((_, i) => i % 2 === 0)) delivery.ack();
+
+        await go(owner);
+        for (const frame of frames(21, 30)) link.send(PARTITION, bytes(frame));
+
+        const unacknowledged = frames(1, 20).filter((_, i) => i % 2 === 1);
+        await next.until(() => next.frames.length === 20);
+        expect(next.frames).toEqual([...unacknowledged, ...frames(21, 30)]);
+      },
+    );
+
+    it('hands an abandoned turn back to the same server when nobody else is in line', async () => {
+      const { server, link } = await serve();
+      const { link: holder } = await join();
+      for (const frame of frames(1, 3)) holder.send(PARTITION, bytes(frame));
+      await server.until(() => server.frames.length === 3);
+      server.deliveries[0]!.ack();
+      link.abandon();
+      await server.until(() => server.frames.length === 5);
+      expect(server.events).toEqual(['1', '2', '3', 'lost', '2', '3']);
+    });
+
+    it('gets in line behind the others after abandoning', async () => {
+      const first = await serve();
+      const second = await serve();
+      const { link } = await join();
+      link.send(PARTITION, bytes('1'));
+      await first.server.until(() => first.server.frames.length === 1);
+      first.link.abandon();
+      await second.server.until(() => second.server.frames.length === 1);
+      await first.server.until(() => first.server.lostTurns === 1);
+      second.link.abandon();
+      await first.server.until(() => first.server.frames.length === 2);
+      expect([first.server.events, second.server.frames]).toEqual([['1', 'lost', '1'], ['1']]);
+    });
+
+    it('drops the rest of a delivery when its receiver abandons the turn in the middle', async () => {
+      const { server, link } = await serve();
+      const { link: holder } = await join();
+      server.onFrame = () => {
+        if (server.frames.length === 2) link.abandon();
+      };
+      for (const frame of frames(1, 5)) holder.send(PARTITION, bytes(frame));
+      await server.until(() => server.frames.length === 7);
+      expect(server.events).toEqual(['1', '2', 'lost', '1', '2', '3', '4', '5']);
+    });
+  });
+
+  describe('acknowledgements', () => {
+    it('never leaves more frames than `prefetch` unacknowledged with a server', async () => {
+      const { server } = await serve({ prefetch: 5 });
+      const { link } = await join();
+      const waiting: Delivery[] = [];
+      let mostWaiting = 0;
+      server.onFrame = (delivery) => {
+        mostWaiting = Math.max(mostWaiting, waiting.push(delivery));
+        // Later, so that one too many would show; the youngest first, as no order of acknowledging is asked for.
+        if (waiting.length === 5)
+          setImmediate(() =>
+            waiting
+              .splice(0)
+              .toReversed()
+              .forEach((each) => each.ack()),
+          );
+      };
+      for (const frame of frames(1, 50)) link.send(PARTITION, bytes(frame));
+      await server.until(() => server.frames.length === 50);
+      expect(server.frames).toEqual(frames(1, 50));
+      expect(mostWaiting).toBe(5);
+    });
+
+    it('ignores an ack of a turn that is over', async () => {
+      const { server, link } = await serve();
+      const { link: holder } = await join();
+      holder.send(PARTITION, bytes('1'));
+      await server.until(() => server.frames.length === 1);
+      const stale = server.deliveries[0]!;
+      link.abandon();
+      stale.ack();
+      await server.until(() => server.frames.length === 2);
+      stale.ack();
+      link.abandon();
+      await server.until(() => server.frames.length === 3);
+      expect(server.events).toEqual(['1', 'lost', '1', 'lost', '1']);
+    });
+
+    it('takes a second ack of a delivery for nothing', async () => {
+      const { server } = await serve({ prefetch: 1 });
+      const { link } = await join();
+      server.onFrame = (delivery) => {
+        delivery.ack();
+        delivery.ack();
+      };
+      for (const frame of frames(1, 3)) link.send(PARTITION, bytes(frame));
+      await server.until(() => server.frames.length === 3);
+      expect(server.events).toEqual(['1', '2', '3']);
+    });
+  });
+
+  it('lets the oldest frames wait when a queue is full, and refuses the newest', async () => {
+    const { server } = await serve({ prefetch: 1 });
+    const { server: other } = await serve({ partition: OTHER_PARTITION });
+    const { link } = await join();
+    other.onFrame = (delivery) => delivery.ack();
+    /** When another queue has been delivered something, the broker has dealt with all that was sent before. */
+    const allDealtWith = async () => {
+      const before = other.frames.length;
+      link.send(OTHER_PARTITION, bytes('fence'));
+      await other.until(() => other.frames.length > before);
+    };
+    link.send(PARTITION, bytes('1'));
+    await server.until(() => server.frames.length === 1);
+    for (const frame of frames(2, MAX_QUEUED_FRAMES + 1)) link.send(PARTITION, bytes(frame));
+    await allDealtWith();
+    for (const frame of frames(MAX_QUEUED_FRAMES + 2, 2 * MAX_QUEUED_FRAMES))
+      link.send(PARTITION, bytes(frame));
+    await allDealtWith();
+
+    server.onFrame = (delivery) => delivery.ack();
+    server.deliveries[0]!.ack();
+    while (!server.frames.includes('room again')) {
+      link.send(PARTITION, bytes('room again'));
+      await allDealtWith();
+    }
+    const waited = server.frames.slice(0, server.frames.indexOf('room again'));
+    expect(waited).toEqual(frames(1, waited.length));
+    // One was with the server. A quorum queue notices a little late that it is full.
+    expect(waited.length).toBeGreaterThan(MAX_QUEUED_FRAMES);
+    expect(waited.length).toBeLessThan(1.5 * MAX_QUEUED_FRAMES);
+  });
+}

@@ -1,0 +1,152 @@
+/**
+ * The cast of the broker's contract: parties at an exchange, with servers and clients that write down what they are
+ * told, so that a test can wait for it. Frames are short texts here.
+ */
+import { afterEach, beforeEach } from 'vitest';
+import type { Broker, Delivery, HolderClient, HolderLink, PartitionLink, PartitionServer } from '#broker';
+
+export interface ExchangeUnderTest {
+  /** One more process, with a connection of its own. */
+  party(): Promise<Party>;
+  /** Closes all parties and removes every trace. */
+  stop(): Promise<void>;
+}
+
+export interface Party {
+  readonly broker: Broker;
+  /** Drops the connection, which then comes back by itself. */
+  cut(): void;
+}
+
+export type MakeExchange = (options: { maxQueuedFrames: number }) => Promise<ExchangeUnderTest>;
+
+export const MAX_QUEUED_FRAMES = 1_000;
+export const PARTITION = 3;
+export const OTHER_PARTITION = 4;
+
+export interface Served {
+  readonly party: Party;
+  readonly server: RecordingServer;
+  readonly link: PartitionLink;
+}
+
+export interface Joined {
+  readonly party: Party;
+  readonly client: RecordingClient;
+  readonly link: HolderLink;
+}
+
+/** Gives each test an exchange of its own, and the means to put parties on it. */
+export function stage(makeExchange: MakeExchange) {
+  let exchange: ExchangeUnderTest;
+  beforeEach(async () => {
+    exchange = await makeExchange({ maxQueuedFrames: MAX_QUEUED_FRAMES });
+  });
+  afterEach(() => exchange.stop());
+
+  return {
+    newParty: () => exchange.party(),
+
+    /** A party (a new one, if none is given) that serves a partition. */
+    async serve(options: { party?: Party; partition?: number; prefetch?: number } = {}): Promise<Served> {
+      const { party = await exchange.party(), partition = PARTITION, prefetch = 1_000 } = options;
+      const server = new RecordingServer();
+      const link = await party.broker.serve(partition, { prefetch }, server);
+      return { party, server, link };
+    },
+
+    /** A party that is a holder, and connected. */
+    async join(holder = 'h1', joining?: Party): Promise<Joined> {
+      const party = joining ?? (await exchange.party());
+      const client = new RecordingClient();
+      const link = await party.broker.join(holder, client);
+      await client.until(() => client.queues.length === 1);
+      return { party, client, link };
+    },
+  };
+}
+
+export const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+
+/** The texts of the numbers from `first` to `last`. */
+export const frames = (first: number, last: number): string[] =>
+  Array.from({ length: last - first + 1 }, (_, i) => String(first + i));
+
+const text = (frame: Uint8Array): string => new TextDecoder().decode(frame);
+
+abstract class Recorder {
+  /** Everything in order: the text of a frame, or what else was told. */
+  readonly events: string[] = [];
+  readonly frames: string[] = [];
+  readonly #waiting = new Set<() => void>();
+  #failure: { error: unknown } | undefined;
+
+  /** Resolves as soon as what was told makes `condition` true. Rejects when an expectation of a hook failed. */
+  until(condition: () => boolean): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const look = () => {
+        if (this.#failure) reject(this.#failure.error);
+        else if (condition()) resolve();
+        else return;
+        this.#waiting.delete(look);
+      };
+      this.#waiting.add(look);
+      look();
+    });
+  }
+
+  protected told(event: string, hook: () => void): void {
+    this.events.push(event);
+    try {
+      hook();
+    } catch (error) {
+      this.#failure ??= { error };
+    }
+    for (const look of this.#waiting) look();
+  }
+}
+
+export class RecordingServer extends Recorder implements PartitionServer {
+  readonly deliveries: Delivery[] = [];
+  lostTurns = 0;
+  onFrame: (delivery: Delivery) => void = () => {};
+  onLost: () => void = () => {};
+
+  received(delivery: Delivery): void {
+    this.deliveries.push(delivery);
+    const frame = text(delivery.bytes);
+    this.frames.push(frame);
+    this.told(frame, () => this.onFrame(delivery));
+  }
+
+  lost(): void {
+    this.lostTurns++;
+    this.told('lost', () => this.onLost());
+  }
+}
+
+export class RecordingClient extends Recorder implements HolderClient {
+  readonly queues: string[] = [];
+  onConnected: () => void = () => {};
+  onDisconnected: () => void = () => {};
+  onFrame: (frame: Uint8Array) => void = () => {};
+
+  get queue(): string {
+    return this.queues.at(-1) ?? 'not connected yet';
+  }
+
+  connected(queue: string): void {
+    this.queues.push(queue);
+    this.told('connected', () => this.onConnected());
+  }
+
+  disconnected(): void {
+    this.told('disconnected', () => this.onDisconnected());
+  }
+
+  received(frame: Uint8Array): void {
+    const decoded = text(frame);
+    this.frames.push(decoded);
+    this.told(decoded, () => this.onFrame(frame));
+  }
+}

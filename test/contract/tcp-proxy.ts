@@ -1,0 +1,93 @@
+/**
+ * A TCP proxy on loopback that stands between a party and its broker, so that a test can do to the connection what
+ * networks do: cut it, refuse it, or swallow everything without a word.
+ */
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+
+export class TcpProxy {
+  #attempts = 0;
+  #attempted: () => void = () => {};
+  #refusing = false;
+  #mute = false;
+  readonly #sockets = new Set<Socket>();
+  readonly #server: Server;
+
+  private constructor(private readonly target: URL) {
+    this.#server = createServer((socket) => this.#accept(socket));
+  }
+
+  static async start(target: string): Promise<TcpProxy> {
+    const proxy = new TcpProxy(new URL(target));
+    proxy.#server.listen(0, '127.0.0.1');
+    await once(proxy.#server, 'listening');
+    return proxy;
+  }
+
+  /** The target's URL, by way of this proxy. */
+  get url(): string {
+    const url = new URL(this.target);
+    url.hostname = '127.0.0.1';
+    url.port = String((this.#server.address() as AddressInfo).port);
+    return url.href;
+  }
+
+  cut(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  /** Until `accept`, whoever connects is thrown out at once. */
+  refuse(): void {
+    this.#refusing = true;
+    this.cut();
+  }
+
+  accept(): void {
+    this.#refusing = false;
+  }
+
+  /** Resolves when so many connections were tried in all, the refused ones included. */
+  async untilAttempts(count: number): Promise<void> {
+    while (this.#attempts < count) await new Promise<void>((resolve) => (this.#attempted = resolve));
+  }
+
+  /** From now on nothing comes through, and nobody is told. */
+  mute(): void {
+    this.#mute = true;
+  }
+
+  async stop(): Promise<void> {
+    this.cut();
+    this.#server.close();
+    await once(this.#server, 'close');
+  }
+
+  #accept(near: Socket): void {
+    this.#attempts++;
+    this.#attempted();
+    if (this.#refusing) {
+      near.destroy();
+      return;
+    }
+    const far = connect({
+      host: this.target.hostname,
+      port: Number(this.target.port || 5672),
+      noDelay: true,
+    });
+    near.setNoDelay(true);
+    this.#forward(near, far);
+    this.#forward(far, near);
+  }
+
+  #forward(from: Socket, to: Socket): void {
+    this.#sockets.add(from);
+    from.on('data', (bytes) => {
+      if (!this.#mute && to.writable) to.write(bytes);
+    });
+    from.on('error', () => {});
+    from.on('close', () => {
+      this.#sockets.delete(from);
+      to.destroy();
+    });
+  }
+}
