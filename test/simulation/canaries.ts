@@ -1,6 +1,6 @@
 /** Rules switched off, one at a time: the checkers must notice. A checker that misses its canary proves nothing. */
 import { PartitionMachine } from '#protocol';
-import type { Variant } from './scenario.js';
+import type { Variant } from './deployment.js';
 
 /** Rule 1 without its fence: whoever comes last is believed. */
 class NoTokenCheck extends PartitionMachine {

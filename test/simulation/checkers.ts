@@ -63,7 +63,10 @@ export class Checkers implements NetworkTap {
     const here = this.inside.get(visit.session) ?? new Set();
     this.inside.set(visit.session, here);
     for (const other of here) {
-      const clash = overlap(visit.write, other.write) ?? overlap(visit.write, other.read) ?? overlap(visit.read, other.write);
+      const clash =
+        overlap(visit.write, other.write) ??
+        overlap(visit.write, other.read) ??
+        overlap(visit.read, other.write);
       if (clash) this.violation(`${visit.who} and ${other.who} are both at '${clash}' of ${visit.session}`);
     }
     here.add(visit);
@@ -76,9 +79,16 @@ export class Checkers implements NetworkTap {
   // Every acknowledged change exactly once: rule 6. -------------------------------------------------------------------
 
   /** What a scope sees must hold all that was acknowledged before it began, once, and nothing that was refused. */
-  sees(who: string, session: string, attribute: string, list: readonly string[], acknowledgedBefore: ReadonlySet<string>) {
+  sees(
+    who: string,
+    session: string,
+    attribute: string,
+    list: readonly string[],
+    acknowledgedBefore: ReadonlySet<string>,
+  ) {
     const seen = new Set(list);
-    if (seen.size !== list.length) this.violation(`${who} sees a change twice in '${attribute}' of ${session}`);
+    if (seen.size !== list.length)
+      this.violation(`${who} sees a change twice in '${attribute}' of ${session}`);
     for (const id of acknowledgedBefore) {
       const mark = this.marks.get(id)!;
       if (mark.session === session && mark.attribute === attribute && !seen.has(id)) {
@@ -93,7 +103,9 @@ export class Checkers implements NetworkTap {
   }
 
   acknowledged(): Set<string> {
-    return new Set([...this.marks.values()].filter(({ outcome }) => outcome === 'acknowledged').map(({ id }) => id));
+    return new Set(
+      [...this.marks.values()].filter(({ outcome }) => outcome === 'acknowledged').map(({ id }) => id),
+    );
   }
 
   // Exclusion by token: rule 1, seen at the repository. -----------------------------------------------------------------
@@ -109,7 +121,9 @@ export class Checkers implements NetworkTap {
       if (!record.grant) continue;
       const last = this.grants.get(session);
       if (last && compareTokens(record.grant.token, last) < 0) {
-        this.violation(`${session}: token ${record.grant.token.join('.')} is granted after ${last.join('.')}`);
+        this.violation(
+          `${session}: token ${record.grant.token.join('.')} is granted after ${last.join('.')}`,
+        );
       }
       this.grants.set(session, record.grant.token);
     }
@@ -172,5 +186,7 @@ function overlap(a: readonly string[], b: readonly string[]): string | undefined
 }
 
 function shown(message: object): string {
-  return JSON.stringify(message, (_key, value: unknown) => (value instanceof Map ? [...value.keys()] : value));
+  return JSON.stringify(message, (_key, value: unknown) =>
+    value instanceof Map ? [...value.keys()] : value,
+  );
 }

@@ -4,7 +4,8 @@
  */
 import { parseArgs } from 'node:util';
 import { canaries } from './canaries.js';
-import { simulate, type Variant } from './scenario.js';
+import type { Variant } from './deployment.js';
+import { simulate } from './scenario.js';
 
 const { values } = parseArgs({
   options: {

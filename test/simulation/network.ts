@@ -2,7 +2,15 @@
  * A simulated broker: the port's promises and nothing more. Every hop takes time; frames are dropped and duplicated, links between different
  * parties overtake each other, channels and connections die. Within one link order is kept.
  */
-import type { Broker, Delivery, HolderClient, HolderLink, PartitionLink, PartitionServer, ServeOptions } from '#broker';
+import type {
+  Broker,
+  Delivery,
+  HolderClient,
+  HolderLink,
+  PartitionLink,
+  PartitionServer,
+  ServeOptions,
+} from '#broker';
 import type { World } from './world.js';
 
 export interface NetworkFaults {
@@ -113,7 +121,12 @@ export class Network {
     this.deliver(partition, queue);
   }
 
-  private serve(name: string, partition: number, { prefetch }: ServeOptions, server: PartitionServer): PartitionLink {
+  private serve(
+    name: string,
+    partition: number,
+    { prefetch }: ServeOptions,
+    server: PartitionServer,
+  ): PartitionLink {
     const queue = this.queue(partition);
     const member = new Member(this.world, server, prefetch, name);
     member.turn = ++this.turns;

@@ -2,18 +2,11 @@
  * One simulated deployment and its day: two stores over one repository, some holders, few sessions; random scopes, on a network that delays,
  * drops, duplicates and cuts. Everything but clock, network and repository is the real code.
  */
-import { LockedSessionError, LockedSessions, type SessionsSettings } from '#locked-session';
+import { LockedSessionError, type LockedSessions } from '#locked-session';
 import { partitionOf } from '#protocol';
-import { MemoryRepository, type SessionRepository } from '#repository';
-import { Store, type MachineFactory, type StoreCoreSettings } from '#store';
-import { Checkers, type Mark, type Visit } from './checkers.js';
-import { Network } from './network.js';
-import { World } from './world.js';
-
-/** What a canary changes: the rules under test, switched off one at a time. */
-export interface Variant {
-  readonly machine?: MachineFactory;
-}
+import type { Checkers, Mark, Visit } from './checkers.js';
+import { Deployment, type Variant } from './deployment.js';
+import { Random, type World } from './world.js';
 
 export interface Report {
   readonly seed: number;
@@ -26,59 +19,41 @@ export interface Report {
   readonly unknown: number;
 }
 
-const partitions = 2;
 const attributes = ['a', 'b', 'c'];
 
-const storeSettings: StoreCoreSettings = {
-  partitions,
-  leaseMs: 5_000,
-  waitersPerSession: 16,
-  waitersPerPartition: 64,
-  window: 32,
-  endedGrants: 8,
-  cacheBytes: 4_000,
-  retryMinMs: 10,
-  retryMaxMs: 100,
-};
-
-export async function simulate(seed: number, variant: Variant = {}, onTrace?: (line: string) => void): Promise<Report> {
-  const world = new World(seed);
-  world.onTrace = onTrace;
-  const { random } = world;
-  const checkers = new Checkers(world);
+export async function simulate(
+  seed: number,
+  variant: Variant = {},
+  onTrace?: (line: string) => void,
+): Promise<Report> {
+  const random = new Random(seed ^ 0x5eed);
   const calm = random.chance(0.2);
-  const network = new Network(
-    world,
-    { drop: calm ? 0 : random.next() * 0.1, duplicate: calm ? 0 : random.next() * 0.1, delayMs: random.pick([1, 5, 40]) },
-    checkers,
-  );
-  const base = new MemoryRepository();
-  const stores = ['store1', 'store2'].map((name) => {
-    const repository = watched(base, world, checkers);
-    const ports = { broker: network.broker(name), repository, clock: world.clock, log: world.log(name) };
-    return new Store(ports, storeSettings, variant.machine);
+  const waitMs = random.pick([500, 5_000, 20_000]);
+  const deployment = new Deployment({
+    seed,
+    variant,
+    stores: 2,
+    faults: {
+      drop: calm ? 0 : random.next() * 0.1,
+      duplicate: calm ? 0 : random.next() * 0.1,
+      delayMs: random.pick([1, 5, 40]),
+    },
+    holder: {
+      waitMs,
+      holdPolicy: random.pick(['until-recalled', 'until-idle']),
+      drainBudgetMs: random.pick([1, 50, 500]),
+      commitWaitMs: random.pick([2_000, 20_000]),
+      heldSessions: random.pick([2, 100]),
+    },
   });
-  const settings: SessionsSettings = {
-    partitions,
-    repeatMs: 300,
-    renewMs: 1_000,
-    holdPolicy: random.pick(['until-recalled', 'until-idle']),
-    drainBudgetMs: random.pick([1, 50, 500]),
-    maxWaitingScopes: 100,
-    waitMs: random.pick([500, 5_000, 20_000]),
-    nestedWaitMs: 200,
-    commitWaitMs: random.pick([2_000, 20_000]),
-    heldSessions: random.pick([2, 100]),
-    closeMs: 5_000,
-  };
-  const holder = (name: string) =>
-    new LockedSessions(name, { broker: network.broker(name), clock: world.clock, log: world.log(name) }, settings);
+  const { world, network, checkers } = deployment;
+  world.onTrace = onTrace;
+  await deployment.start();
   const names = Array.from({ length: random.int(2, 4) }, (_, i) => `h${i}`);
-  const holders = names.map(holder);
+  const holders = await Promise.all(names.map((name) => deployment.holder(name)));
   const sessions = Array.from({ length: random.int(1, 3) }, (_, i) => `s${i}`);
 
-  await Promise.all([...stores.map((store) => store.start()), ...holders.map((one) => one.start())]);
-  const day = new Day(world, checkers, sessions, settings);
+  const day = new Day(world, checkers, sessions);
   for (let i = 0; i < random.int(10, 40); i++) {
     const which = random.int(0, holders.length - 1);
     const at = random.next() * random.pick([20, 2_000]);
@@ -86,34 +61,26 @@ export async function simulate(seed: number, variant: Variant = {}, onTrace?: (l
   }
   if (!calm && random.chance(0.3)) {
     for (let i = 0; i < random.int(1, 3); i++) {
-      const partition = partitionOf(random.pick(sessions), partitions);
+      const partition = partitionOf(random.pick(sessions), deployment.partitions);
       const cut = random.pick(names);
-      const breaks = random.chance(0.5) ? () => network.breakPartition(partition) : () => network.breakHolder(cut);
+      const breaks = random.chance(0.5)
+        ? () => network.breakPartition(partition)
+        : () => network.breakHolder(cut);
       world.after(random.next() * 2_000, breaks);
     }
   }
-
   await world.run(() => day.over, 5_000);
   network.faulty = false;
   // Waits end by their deadlines, commits by theirs; nothing may take longer than the sum.
   await world.run(() => day.over, 60_000);
   if (!day.over) checkers.violation(`${day.open} scopes never ended`);
 
-  const auditor = holder('auditor');
-  await auditor.start();
-  const audited = sessions.map((session) => day.audit(auditor, session));
-  let closed = false;
-  const end = Promise.all(audited)
-    .then(() => Promise.all([...holders, auditor].map((one) => one.close())))
-    .then(() => Promise.all(stores.map((store) => store.stop())))
-    .then(() => (closed = true));
-  end.catch((error: unknown) => checkers.violation(`the end fails: ${String(error)}`));
-  await world.run(() => closed, 120_000);
-  if (!closed) checkers.violation('the deployment does not come to rest');
-  for (const [i, one] of [...holders, auditor].entries()) {
-    const { held, waiting } = one.counters();
-    if (held > 0 || waiting > 0) checkers.violation(`holder ${i} ends with ${held} held and ${waiting} waiting`);
-  }
+  const auditor = await deployment.holder('auditor');
+  const audits = Promise.all(sessions.map((session) => day.audit(auditor, session, waitMs + 30_000)));
+  await deployment
+    .until(audits)
+    .catch((error: unknown) => checkers.violation(`the audit fails: ${String(error)}`));
+  await deployment.rest();
 
   const total = (key: 'grants' | 'recalls') => holders.reduce((sum, one) => sum + one.counters()[key], 0);
   const outcomes = [...checkers.marks.values()].map(({ outcome }) => outcome);
@@ -144,7 +111,6 @@ class Day {
     private readonly world: World,
     private readonly checkers: Checkers,
     private readonly sessions: readonly string[],
-    private readonly settings: SessionsSettings,
   ) {}
 
   get over(): boolean {
@@ -156,7 +122,8 @@ class Day {
     this.world.after(atMs, () => {
       task().then(
         () => this.open--,
-        (error: unknown) => this.checkers.violation(`a scope failed unexpectedly: ${String((error as Error).stack)}`),
+        (error: unknown) =>
+          this.checkers.violation(`a scope failed unexpectedly: ${String((error as Error).stack)}`),
       );
     });
   }
@@ -187,30 +154,34 @@ class Day {
     let failure: unknown;
     try {
       const locks = whole ? {} : { write, read };
-      await holder.run(session, { ...locks, label: who, ...(aborts && { signal: aborts.signal }) }, async (its) => {
-        const handle = its as unknown as Lists;
-        const visit: Visit = { who, session, write, read };
-        this.checkers.enter(visit);
-        this.world.trace(`${who} enters ${session} [${write.join()}|${read.join()}]`);
-        try {
-          for (const name of [...write, ...read]) {
-            this.checkers.sees(who, session, name, handle.get(name) ?? [], before);
+      await holder.run(
+        session,
+        { ...locks, label: who, ...(aborts && { signal: aborts.signal }) },
+        async (its) => {
+          const handle = its as unknown as Lists;
+          const visit: Visit = { who, session, write, read };
+          this.checkers.enter(visit);
+          this.world.trace(`${who} enters ${session} [${write.join()}|${read.join()}]`);
+          try {
+            for (const name of [...write, ...read]) {
+              this.checkers.sees(who, session, name, handle.get(name) ?? [], before);
+            }
+            for (const name of write) mark(handle, name);
+            await this.world.sleep(bodyMs);
+            if (random.chance(0.1)) {
+              const soFar = marks.length;
+              await handle.commit();
+              for (const one of marks.slice(0, soFar)) one.outcome = 'acknowledged';
+              committed = soFar;
+            }
+            if (nests) await this.nested(holder, session, write, mark);
+            if (fails) throw new Deliberate();
+          } finally {
+            this.checkers.leave(visit);
+            this.world.trace(`${who} leaves ${session}`);
           }
-          for (const name of write) mark(handle, name);
-          await this.world.sleep(bodyMs);
-          if (random.chance(0.1)) {
-            const soFar = marks.length;
-            await handle.commit();
-            for (const one of marks.slice(0, soFar)) one.outcome = 'acknowledged';
-            committed = soFar;
-          }
-          if (nests) await this.nested(holder, session, write, mark);
-          if (fails) throw new Deliberate();
-        } finally {
-          this.checkers.leave(visit);
-          this.world.trace(`${who} leaves ${session}`);
-        }
-      });
+        },
+      );
     } catch (error) {
       failure = error;
     }
@@ -232,7 +203,8 @@ class Day {
     await Promise.all(
       [1, 2].map(() =>
         holder.run(session, { write: [attribute] }, async (child) => {
-          if (++within > 1) this.checkers.violation(`two children are both at '${attribute}' of ${session} (rule 18)`);
+          if (++within > 1)
+            this.checkers.violation(`two children are both at '${attribute}' of ${session} (rule 18)`);
           await this.world.sleep(this.world.random.next() * 3);
           mark(child as unknown as Lists, attribute);
           within--;
@@ -242,9 +214,9 @@ class Day {
   }
 
   /** At the end: everything acknowledged is there exactly once. */
-  async audit(auditor: LockedSessions, session: string): Promise<void> {
+  async audit(auditor: LockedSessions, session: string, waitMs: number): Promise<void> {
     const expected = this.checkers.acknowledged();
-    await auditor.run(session, { read: '*', waitMs: this.settings.waitMs + 30_000, label: 'auditor' }, (its) => {
+    await auditor.run(session, { read: '*', waitMs, label: 'auditor' }, (its) => {
       const handle = its as unknown as Lists;
       for (const name of attributes) {
         this.checkers.sees('auditor', session, name, handle.get(name) ?? [], expected);
@@ -271,24 +243,4 @@ function outcomeOf(failure: unknown): 'acknowledged' | 'refused' | 'unknown' | u
     default:
       return undefined;
   }
-}
-
-/** A repository that takes its time, with the checkers looking at what it has written. */
-function watched(base: SessionRepository, world: World, checkers: Checkers): SessionRepository {
-  const later = async <T>(call: () => Promise<T>): Promise<T> => {
-    await world.sleep(world.random.next() * 4);
-    return call();
-  };
-  return {
-    open: async () => {},
-    deployment: () => base.deployment(),
-    claim: (...of) => later(() => base.claim(...of)),
-    load: (...of) => later(() => base.load(...of)),
-    apply: (partition, epoch, writes) =>
-      later(async () => {
-        await base.apply(partition, epoch, writes);
-        checkers.written(writes);
-      }),
-    close: async () => {},
-  };
 }

@@ -40,7 +40,8 @@ export class World {
   }
 
   trace(line: string): void {
-    for (let i = 0; i < line.length; i++) this.digest = Math.imul(this.digest ^ line.charCodeAt(i), 0x01000193);
+    for (let i = 0; i < line.length; i++)
+      this.digest = Math.imul(this.digest ^ line.charCodeAt(i), 0x01000193);
     this.onTrace?.(`${this.time.toFixed(1).padStart(9)} ${line}`);
   }
 

@@ -74,13 +74,12 @@ export class AttributeLocks {
 
   /** Ends a wait: `granted` is not called any more. What the scope has, it keeps until it leaves. */
   withdraw(request: LockRequest): void {
-    if (request.owner.waiting === request) {
-      this.book.dequeue(request as Request);
-      this.serve();
-    } else {
-      const at = this.ready.indexOf(request as Request);
-      if (at >= 0) this.ready.splice(at, 1);
-    }
+    const { owner } = request;
+    if (owner.waiting !== request) return;
+    owner.waiting = undefined;
+    if (request.ready) return;
+    this.book.dequeue(request as Request);
+    this.serve();
   }
 
   /**
@@ -88,8 +87,7 @@ export class AttributeLocks {
    * it leaves too (rule 18); those of a root are free. Live scopes within a root that leaves are roots, with what they have.
    */
   leave(owner: LockOwner): void {
-    const request = owner.waiting ?? this.ready.find((each) => each.owner === owner);
-    if (request !== undefined) this.withdraw(request);
+    if (owner.waiting !== undefined) this.withdraw(owner.waiting);
     const { holds } = owner;
     owner.holds = left;
     if (holds === undefined) return;
@@ -98,7 +96,7 @@ export class AttributeLocks {
       if (heir === undefined) this.book.drop(hold);
       else this.book.pass(hold, heir);
     }
-    this.serve();
+    if (this.book.first !== undefined) this.serve();
   }
 
   /** How the scope itself has locked `name`: by that name, or with the whole session. */
@@ -116,7 +114,10 @@ export class AttributeLocks {
   snapshot(): LockSnapshot[] {
     return Array.from(this.book.locks, ({ name, holds, waiting }) => ({
       name,
-      holders: holds.map(({ owner, write }) => ({ label: owner.label, mode: write ? 'write' : 'read' })),
+      holders: (holds ?? left).map(({ owner, write }) => ({
+        label: owner.label,
+        mode: write ? 'write' : 'read',
+      })),
       waiting,
     }));
   }
@@ -129,10 +130,12 @@ export class AttributeLocks {
   }
 
   /** Visits those that hold what `request` waits for, and those that asked for it before. */
-  eachBlocker({ lock, write, owner, previous }: LockRequest, visit: (owner: LockOwner) => void): void {
+  eachBlocker(request: LockRequest, visit: (owner: LockOwner) => void): void {
+    if (request.ready) return;
+    const { lock, write, owner, previous } = request;
     const { locks, whole } = this.book;
     for (const met of lock === whole ? locks : [lock as NamedLock, whole]) {
-      for (const hold of met.holds) {
+      for (const hold of met.holds ?? left) {
         if ((write || hold.write) && !isAround(hold.owner, owner)) visit(hold.owner);
       }
     }
@@ -234,25 +237,35 @@ export class AttributeLocks {
         open--;
         book.dequeue(request);
         book.hold(owner, lock, write);
+        request.ready = true;
         this.ready.push(request);
         continue;
       }
       if (whole && write) break;
+      if (lock.asked !== pass) {
+        lock.asked = pass;
+        lock.counted = 0;
+      }
       // Nobody gets a lock behind a writer that waits for it: those requests need no look.
-      open -= write && lock.asked !== pass ? lock.waiting : 1;
+      open -= write ? lock.waiting - lock.counted : 1;
+      lock.counted++;
       if (write) lock.shut = pass;
-      else lock.asked = pass;
       writes ||= write;
       reads ||= !write;
       readsWhole ||= whole;
     }
-    if (!this.calling) this.callBack();
+    if (this.ready.length > 0 && !this.calling) this.callBack();
   }
 
   /** In the order of the grants, also if a callback brings about more of them. */
   private callBack(): void {
     this.calling = true;
-    for (let next = this.ready.shift(); next !== undefined; next = this.ready.shift()) next.granted();
+    for (const request of this.ready) {
+      if (request.owner.waiting !== request) continue;
+      request.owner.waiting = undefined;
+      request.granted();
+    }
+    this.ready.length = 0;
     this.calling = false;
   }
 }

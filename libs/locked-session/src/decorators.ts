@@ -1,7 +1,11 @@
 /** The decorators of app servers: what a handler or a provider's method locks, and how it gets at the session. */
 import { applyDecorators, createParamDecorator, SetMetadata, UseInterceptors } from '@nestjs/common';
 import type { LockSpec } from './lock-plan.js';
-import { LockedSessionInterceptor, lockedSessionMetadata, type HandlerLock } from './locked-session.interceptor.js';
+import {
+  LockedSessionInterceptor,
+  lockedSessionMetadata,
+  type HandlerLock,
+} from './locked-session.interceptor.js';
 import { requireScope } from './scope.js';
 import type { AttributeName, AttributeValue, SessionHandle } from './session-handle.js';
 
@@ -16,7 +20,9 @@ export interface LockedSessionDecoration extends LockSpec {
  * The handler runs in a scope of the client's session, with these attributes locked for writing (`@LockedSession('cart')`), for reading
  * (`{ read: ['user'] }`), or the whole session (no argument). What it changes is durable before the client is answered.
  */
-export function LockedSession(...locks: AttributeName[] | [LockedSessionDecoration]): MethodDecorator & ClassDecorator {
+export function LockedSession(
+  ...locks: AttributeName[] | [LockedSessionDecoration]
+): MethodDecorator & ClassDecorator {
   const lock: HandlerLock = isDecoration(locks) ? locks[0] : specOf(locks as AttributeName[]);
   return applyDecorators(SetMetadata(lockedSessionMetadata, lock), UseInterceptors(LockedSessionInterceptor));
 }
@@ -35,7 +41,9 @@ export function LockedAttributes(...locks: AttributeName[] | [LockSpec]): Method
 }
 
 /** The handle of the handler's session. */
-export const CurrentSession: () => ParameterDecorator = createParamDecorator((): SessionHandle => requireScope());
+export const CurrentSession: () => ParameterDecorator = createParamDecorator((): SessionHandle =>
+  requireScope(),
+);
 
 /**
  * One attribute of the handler's session: a draft to change when it is locked for writing, else a readonly value. `initial` makes the value where

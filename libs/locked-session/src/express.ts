@@ -21,6 +21,8 @@ export function setRetryAfter(context: ExecutionContext, seconds: number): void 
 
 /** For messages: `POST /cart/items`. */
 export function routeOf(context: ExecutionContext): string {
-  const { method, route, path } = context.switchToHttp().getRequest<Request & { route?: { path?: string } }>();
+  const { method, route, path } = context
+    .switchToHttp()
+    .getRequest<Request & { route?: { path?: string } }>();
   return `${method} ${route?.path ?? path}`;
 }

@@ -68,7 +68,9 @@ export class HeldSession {
   durable(seq: number, deadline: () => number): Promise<void> | undefined {
     if (seq <= this.grant.acknowledged) return undefined;
     if (this.lost) return Promise.reject(this.lost);
-    return new Promise((resolve, reject) => this.results.push({ seq, deadline: deadline(), resolve, reject }));
+    return new Promise((resolve, reject) =>
+      this.results.push({ seq, deadline: deadline(), resolve, reject }),
+    );
   }
 
   /** The grant's `acknowledged` has grown. */

@@ -21,7 +21,13 @@ export interface HolderPorts {
 }
 
 export class HolderDriver {
-  readonly counters = { framesSent: 0, framesReceived: 0, badFrames: 0, messagesSent: 0, messagesReceived: 0 };
+  readonly counters = {
+    framesSent: 0,
+    framesReceived: 0,
+    badFrames: 0,
+    messagesSent: 0,
+    messagesReceived: 0,
+  };
 
   private link: HolderLink | undefined;
   private queue: string | undefined;
@@ -105,7 +111,9 @@ export class HolderDriver {
       this.machine.receive(frame, this.ports.clock.now());
     } catch (error) {
       this.counters.badFrames++;
-      this.ports.log.warn(`dropped a frame of ${bytes.length} bytes on ${this.queue}: ${(error as Error).message}`);
+      this.ports.log.warn(
+        `dropped a frame of ${bytes.length} bytes on ${this.queue}: ${(error as Error).message}`,
+      );
       return;
     }
     for (const event of this.machine.takeEvents()) this.onEvent(event);

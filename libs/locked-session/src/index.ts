@@ -11,4 +11,10 @@ export { errorStatus, LockedSessionError, type LockedSessionErrorCode } from './
 export { LockedSessionModule, sessionsToken, type LockedSessionExtras } from './locked-session.module.js';
 export type { LockedSessionOptions } from './locked-session.settings.js';
 export { LockedSessions, type RunOptions, type SessionsSettings } from './locked-sessions.js';
-export type { AttributeName, AttributeValue, Frozen, SessionAttributes, SessionHandle } from './session-handle.js';
+export type {
+  AttributeName,
+  AttributeValue,
+  Frozen,
+  SessionAttributes,
+  SessionHandle,
+} from './session-handle.js';

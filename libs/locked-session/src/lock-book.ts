@@ -32,8 +32,12 @@ export class LockBook {
     const own = holdOf(owner, lock);
     if (own !== undefined) return this.raise(own, write);
     const hold = { owner, lock, write };
-    this.count(lock, write ? 'writers' : 'readers', 1);
-    lock.holds.push(hold);
+    this.enter(lock);
+    lock.countHold(write, 1);
+    this.total.countHold(write, 1);
+    // Mostly there is one: a literal takes far less room than an empty array that grows.
+    if (lock.holds === undefined) lock.holds = [hold];
+    else lock.holds.push(hold);
     if (owner.holds === undefined || owner.holds === left) owner.holds = [hold];
     else owner.holds.push(hold);
   }
@@ -52,22 +56,30 @@ export class LockBook {
 
   drop(hold: Hold): void {
     const lock = hold.lock as NamedLock;
-    const last = lock.holds.pop()!;
-    if (last !== hold) lock.holds[lock.holds.indexOf(hold)] = last;
-    this.count(lock, hold.write ? 'writers' : 'readers', -1);
+    const holds = lock.holds!;
+    const last = holds.pop()!;
+    if (last !== hold) holds[holds.indexOf(hold)] = last;
+    lock.countHold(hold.write, -1);
+    this.total.countHold(hold.write, -1);
+    this.strike(lock);
   }
 
   enqueue(request: Request): void {
-    this.count(request.lock, request.write ? 'waitingWriters' : 'waitingReaders', 1);
-    request.owner.waiting = request;
+    const { lock, owner, write } = request;
+    this.enter(lock);
+    lock.countWait(write, 1);
+    this.total.countWait(write, 1);
+    owner.waiting = request;
     this.append(request);
   }
 
   /** The request's `next` stays, for whoever walks along the queue. */
   dequeue(request: Request): void {
     this.unlink(request);
-    request.owner.waiting = undefined;
-    this.count(request.lock, request.write ? 'waitingWriters' : 'waitingReaders', -1);
+    const { lock, write } = request;
+    lock.countWait(write, -1);
+    this.total.countWait(write, -1);
+    this.strike(lock);
   }
 
   moveToEnd(request: Request): void {
@@ -78,8 +90,18 @@ export class LockBook {
   private raise(hold: Hold, write: boolean): void {
     if (hold.write || !write) return;
     hold.write = true;
-    this.count(hold.lock as NamedLock, 'writers', 1);
-    this.count(hold.lock as NamedLock, 'readers', -1);
+    for (const load of [hold.lock as NamedLock, this.total]) {
+      load.countHold(true, 1);
+      load.countHold(false, -1);
+    }
+  }
+
+  private enter(lock: NamedLock): void {
+    if (lock.unused) this.used.set(lock.name, lock);
+  }
+
+  private strike(lock: NamedLock): void {
+    if (lock.unused) this.used.delete(lock.name);
   }
 
   private append(request: Request): void {
@@ -96,16 +118,7 @@ export class LockBook {
     if (next === undefined) this.last = previous;
     else next.previous = previous;
   }
-
-  private count(lock: NamedLock, what: LoadCount, by: 1 | -1): void {
-    if (lock.unused) this.used.set(lock.name, lock);
-    lock[what] += by;
-    this.total[what] += by;
-    if (lock.unused) this.used.delete(lock.name);
-  }
 }
-
-type LoadCount = 'readers' | 'writers' | 'waitingReaders' | 'waitingWriters';
 
 class Load {
   readers = 0;
@@ -120,14 +133,25 @@ class Load {
   get unused(): boolean {
     return this.readers + this.writers + this.waiting === 0;
   }
+
+  countHold(write: boolean, by: 1 | -1): void {
+    if (write) this.writers += by;
+    else this.readers += by;
+  }
+
+  countWait(write: boolean, by: 1 | -1): void {
+    if (write) this.waitingWriters += by;
+    else this.waitingReaders += by;
+  }
 }
 
 /** The lock of one attribute, or of the whole session. */
 export class NamedLock extends Load implements Lock {
-  readonly holds: Hold[] = [];
-  /** The last pass over the queue that left a writer waiting, and so everybody behind it; and one that left a reader. */
-  shut = 0;
+  holds: Hold[] | undefined = undefined;
+  /** The last passes over the queue that left a request waiting, with how many of them were looked at, and a writer. */
   asked = 0;
+  counted = 0;
+  shut = 0;
 
   constructor(
     readonly name: string,
@@ -140,6 +164,7 @@ export class NamedLock extends Load implements Lock {
 export class Request implements LockRequest {
   previous: Request | undefined = undefined;
   next: Request | undefined = undefined;
+  ready = false;
 
   constructor(
     readonly owner: LockOwner,

@@ -32,6 +32,8 @@ export interface LockRequest {
   readonly lock: Lock;
   readonly owner: LockOwner;
   readonly granted: () => void;
+  /** It is granted, and about to be called back. */
+  ready: boolean;
   previous: LockRequest | undefined;
   next: LockRequest | undefined;
 }
@@ -149,7 +151,7 @@ export function describeCircle({ owner, name }: LockRequest, way: readonly LockO
     return `, which waits for ${quoted(before.waiting?.name)} behind ${scope.label}`;
   });
   if (steps.length > 8) steps.splice(4, steps.length - 7, `, and so on through ${steps.length - 7} scopes`);
-  const around = way.at(-1) === owner ? '' : `, around ${owner.label}`;
+  const around = way.at(-1) === owner ? '' : `, in which ${owner.label} runs`;
   return `${owner.label} would wait for ${quoted(name)}${steps.join('')}${around}`;
 }
 

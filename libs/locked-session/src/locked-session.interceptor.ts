@@ -73,7 +73,9 @@ export class LockedSessionInterceptor implements NestInterceptor {
       const result = await sessions.run(id, newcomer, body);
       // The session is durable now: only from here on may the client know of it.
       if (!http.setCookie(context, cookie.write(id))) {
-        this.log.warn(`${newcomer.label}: the response had begun, so the new session's cookie did not go with it`);
+        this.log.warn(
+          `${newcomer.label}: the response had begun, so the new session's cookie did not go with it`,
+        );
       }
       return result;
     } catch (error) {
@@ -85,9 +87,13 @@ export class LockedSessionInterceptor implements NestInterceptor {
     const handler = context.getHandler();
     let route = this.routes.get(handler);
     if (!route) {
-      const lock = this.reflector.getAllAndOverride<HandlerLock>(lockedSessionMetadata, [handler, context.getClass()]);
+      const lock = this.reflector.getAllAndOverride<HandlerLock>(lockedSessionMetadata, [
+        handler,
+        context.getClass(),
+      ]);
       const binding = this.modules.get<SessionBinding>(bindingToken(lock.instance), { strict: false });
-      const label = context.getType() === 'http' ? http.routeOf(context) : `${context.getClass().name}.${handler.name}`;
+      const label =
+        context.getType() === 'http' ? http.routeOf(context) : `${context.getClass().name}.${handler.name}`;
       const { instance: _instance, ...options } = lock;
       route = { binding, known: { ...options, label }, newcomer: { ...options, label, isNew: true } };
       this.routes.set(handler, route);

@@ -33,7 +33,9 @@ const optionsToken = Symbol('locked-session:options');
 /** This module's own binding, whatever name it is exported by. */
 const ownBinding = Symbol('locked-session:own-binding');
 
-const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<LockedSessionOptions>({ optionsInjectionToken: optionsToken })
+const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<LockedSessionOptions>({
+  optionsInjectionToken: optionsToken,
+})
   .setClassMethodName('forRoot')
   .setExtras<LockedSessionExtras>({ isGlobal: true }, (definition, { isGlobal = true, instance }) =>
     complete({ ...definition, global: isGlobal }, instance),
@@ -53,7 +55,9 @@ export class LockedSessionModule
 
   /** Does not wait for broker or store: the application starts without them, and scopes wait until they come. */
   onApplicationBootstrap(): void {
-    this.binding.sessions.start().catch((error: unknown) => this.log.error(`cannot join the broker: ${String(error)}`));
+    this.binding.sessions
+      .start()
+      .catch((error: unknown) => this.log.error(`cannot join the broker: ${String(error)}`));
   }
 
   /** Requests under way have ended by now: every lock is released. */

@@ -71,8 +71,12 @@ export function readLockedSessionOptions(options: LockedSessionOptions): LockedS
   const parsed = schema.safeParse(options);
   if (parsed.success) return parsed.data;
   const lines = parsed.error.issues.map(({ path, message }) => {
-    const value = path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key], options);
-    const shown = path.includes('secrets') || path.includes('url') ? 'what is set' : (JSON.stringify(value) ?? 'not set');
+    const value = path.reduce<unknown>(
+      (at, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key],
+      options,
+    );
+    const shown =
+      path.includes('secrets') || path.includes('url') ? 'what is set' : (JSON.stringify(value) ?? 'not set');
     return `LockedSessionModule: '${path.join('.')}' (${shown}): ${message}`;
   });
   throw new LockedSessionError('settings', lines.join('\n'));

@@ -66,7 +66,8 @@ export class LockedSessions {
     this.driver = new HolderDriver(holder, ports, settings, (event) => this.happened(event), machine);
     this.keeper = {
       settings,
-      want: (session, deadline, create) => this.driver.want(session, deadline, create ? noChanges.set : undefined),
+      want: (session, deadline, create) =>
+        this.driver.want(session, deadline, create ? noChanges.set : undefined),
       giveUp: (session) => this.driver.giveUp(session),
       commit: (grant, changes) => this.driver.commit(grant, changes),
       release: (grant) => {
@@ -91,13 +92,18 @@ export class LockedSessions {
    * (nothing was done), `lock-circle`, `lock-upgrade`, `value-not-serializable` (nothing was changed), `lock-lost` (the changes were refused),
    * `outcome-unknown` (they may be applied or not), `session-id`, `attribute-name`, `deployment`.
    */
-  async run<T>(id: string, options: RunOptions, body: (session: SessionHandle) => T | Promise<T>): Promise<T> {
+  async run<T>(
+    id: string,
+    options: RunOptions,
+    body: (session: SessionHandle) => T | Promise<T>,
+  ): Promise<T> {
     const outer = currentScope.getStore();
     const gate = this.gates.get(id) ?? this.open(id);
     const plan = planOf(options);
     this.tally.scopes++;
     if (this.closing && !outer) throw shuttingDown();
-    if (options.signal?.aborted) throw new LockedSessionError('aborted', 'the signal was aborted before the scope began');
+    if (options.signal?.aborted)
+      throw new LockedSessionError('aborted', 'the signal was aborted before the scope began');
     const { label = `scope ${this.tally.scopes}`, isNew = false } = options;
     const scope = new Scope(this, id, outer, label, isNew, this.commitDeadline);
     this.running++;
@@ -166,7 +172,10 @@ export class LockedSessions {
 
   private open(id: string): SessionGate {
     if (!isSessionId(id)) {
-      throw new LockedSessionError('session-id', `a session's id is 1 to 128 visible ASCII characters, not ${JSON.stringify(id)}`);
+      throw new LockedSessionError(
+        'session-id',
+        `a session's id is 1 to 128 visible ASCII characters, not ${JSON.stringify(id)}`,
+      );
     }
     const gate = new SessionGate(id, this.keeper);
     this.gates.set(id, gate);

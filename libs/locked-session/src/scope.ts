@@ -33,10 +33,8 @@ interface WorkingCopy {
 }
 
 export class Scope implements SessionHandle, LockOwner {
-  /** The scope of the same session that this one is nested in: its locks are passed. */
-  readonly parent: Scope | undefined;
-  /** The outermost of them: itself when there is none. */
-  readonly root: Scope;
+  /** The scope of the same session that this one is nested in: its locks are passed. Undefined for a root. */
+  parent: Scope | undefined;
   /** Nested scopes, of whatever session, that still run. */
   children: Set<Scope> | undefined;
   waiting: LockRequest | undefined;
@@ -44,7 +42,8 @@ export class Scope implements SessionHandle, LockOwner {
   /** Set when a root passes the gate, before it locks anything. */
   held!: HeldSession;
 
-  private readonly copies: Map<string, WorkingCopy>;
+  /** A root's: what the family works on. */
+  private ownCopies = new Map<string, WorkingCopy>();
   /** The highest seq, within the grant, whose effect this scope has seen or made. */
   private seen = 0;
   ended = false;
@@ -60,8 +59,6 @@ export class Scope implements SessionHandle, LockOwner {
     private readonly commitDeadline: () => number,
   ) {
     this.parent = outer?.within(sessions, id);
-    this.root = this.parent?.root ?? this;
-    this.copies = this.parent?.copies ?? new Map();
     if (this.parent) this.held = this.parent.held;
     if (outer) (outer.children ??= new Set()).add(this);
   }
@@ -138,7 +135,8 @@ export class Scope implements SessionHandle, LockOwner {
     const seq = this.held.commit(changes);
     this.saw(seq);
     this.root.saw(seq);
-    for (const [name, copy] of this.copies) copy.base = changes.set.get(name) ?? (copy.deleted ? undefined : copy.base);
+    for (const [name, copy] of this.copies)
+      copy.base = changes.set.get(name) ?? (copy.deleted ? undefined : copy.base);
     return true;
   }
 
@@ -150,11 +148,35 @@ export class Scope implements SessionHandle, LockOwner {
     this.outer?.children?.delete(this);
     this.parent?.saw(this.seen);
     this.held?.locks.leave(this);
+    if (this.children) this.passOn(this.children);
   }
 
   /** Resolves when all that this scope could have seen is durable; undefined when it is. See `HeldSession.durable`. */
   durable(): Promise<void> | undefined {
     return this.held.durable(this.seen, this.commitDeadline);
+  }
+
+  /** Nested scopes that outlive this one belong to its parent; without one they are roots, with what they had locked (rule 18). */
+  private passOn(nested: Iterable<Scope>): void {
+    for (const scope of nested) {
+      if (scope.parent !== this) {
+        if (scope.children) this.passOn(scope.children);
+        continue;
+      }
+      scope.parent = this.parent;
+      if (scope.parent) continue;
+      scope.held.inside++;
+      const locked = [...this.ownCopies].filter(([name]) => scope.mayWrite(name));
+      scope.ownCopies = new Map(locked.map(([name, copy]) => [name, { ...copy }]));
+    }
+  }
+
+  private get root(): Scope {
+    return this.parent ? this.parent.root : this;
+  }
+
+  private get copies(): Map<string, WorkingCopy> {
+    return this.root.ownCopies;
   }
 
   private changes(): Changes {

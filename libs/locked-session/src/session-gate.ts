@@ -169,8 +169,14 @@ export class SessionGate {
   refused(why: RefusalReason, detail: string): void {
     const error =
       why === 'wrong-partition'
-        ? new LockedSessionError('deployment', `the store refused session ${this.id}: ${detail}; set 'partitions' to that number`)
-        : new LockedSessionError('store-busy', `the store refused session ${this.id}: ${why} (${detail}); try again later`);
+        ? new LockedSessionError(
+            'deployment',
+            `the store refused session ${this.id}: ${detail}; set 'partitions' to that number`,
+          )
+        : new LockedSessionError(
+            'store-busy',
+            `the store refused session ${this.id}: ${why} (${detail}); try again later`,
+          );
     for (const entrant of [...this.line]) entrant.settle(error);
   }
 
@@ -306,7 +312,8 @@ export class SessionGate {
   private releaseIfDue(): void {
     const { held } = this;
     if (!held || held.inside > 0) return;
-    if (held.grant.recalled || this.closing || this.keeper.settings.holdPolicy === 'until-idle') this.release(held);
+    if (held.grant.recalled || this.closing || this.keeper.settings.holdPolicy === 'until-idle')
+      this.release(held);
   }
 
   private release(held: HeldSession): void {
@@ -345,7 +352,10 @@ export class SessionGate {
 
   private timedOut({ scope, request }: Entrant): LockedSessionError {
     const what = request ? `'${request.name}' of session ${this.id}` : `the lock on session ${this.id}`;
-    return new LockedSessionError('wait-timeout', `${scope.label} did not get ${what} within its time; try again later`);
+    return new LockedSessionError(
+      'wait-timeout',
+      `${scope.label} did not get ${what} within its time; try again later`,
+    );
   }
 }
 

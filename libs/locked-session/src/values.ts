@@ -19,7 +19,9 @@ export function encodeValue(value: unknown, attribute: string): Uint8Array {
   const path: (string | number)[] = [];
   const culprit = unfit(value, 0, path);
   if (culprit === undefined) return packr.pack(value);
-  const place = path.reverse().reduce<string>((so, key) => so + (typeof key === 'number' ? `[${key}]` : `.${key}`), '');
+  const place = path
+    .reverse()
+    .reduce<string>((so, key) => so + (typeof key === 'number' ? `[${key}]` : `.${key}`), '');
   throw new LockedSessionError(
     'value-not-serializable',
     `attribute '${attribute}': ${place === '' ? 'the value' : place.replace(/^\./, '')} is ${culprit}: a session keeps what JSON can carry ` +
@@ -78,12 +80,14 @@ function unfitArray(array: readonly unknown[], depth: number, path: (string | nu
 
 function unfitObject(object: object, depth: number, path: (string | number)[]): string | undefined {
   const prototype: unknown = Object.getPrototypeOf(object);
-  if (prototype !== Object.prototype && prototype !== null) return `a ${object.constructor?.name || 'class instance'}`;
+  if (prototype !== Object.prototype && prototype !== null)
+    return `a ${object.constructor?.name || 'class instance'}`;
   if (Object.getOwnPropertySymbols(object).length > 0) return 'an object with a symbol for a key';
   for (const key of Object.keys(object)) {
     const value = (object as Record<string, unknown>)[key];
     if (value === undefined) continue;
-    const culprit = key === '__proto__' ? 'a property that would change a prototype' : unfit(value, depth + 1, path);
+    const culprit =
+      key === '__proto__' ? 'a property that would change a prototype' : unfit(value, depth + 1, path);
     if (culprit === undefined) continue;
     path.push(key);
     return culprit;
