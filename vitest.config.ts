@@ -11,6 +11,7 @@ const alias = {
   '#repository': lib('repository'),
   '#store': lib('store'),
   '#locked-session': lib('locked-session'),
+  '#embedded': lib('embedded'),
 };
 const oxc = { decorator: { legacy: true, emitDecoratorMetadata: true } };
 const project = (name: string, include: string[], more = {}) => ({
@@ -25,6 +26,7 @@ export default defineConfig({
       project('house', ['test/house/**/*.spec.ts']),
       project('unit', ['libs/**/*.spec.ts', 'apps/**/*.spec.ts', 'scripts/**/*.spec.ts']),
       project('contract', ['test/contract/**/*.spec.ts'], { testTimeout: 60_000, hookTimeout: 60_000 }),
+      project('nest', ['test/nest/**/*.spec.ts']),
       project('simulation', ['test/simulation/**/*.spec.ts'], { testTimeout: 300_000 }),
       project('e2e', ['test/e2e/**/*.spec.ts'], {
         testTimeout: 60_000,

@@ -56,7 +56,7 @@ const action = fc.record({
 
 it('excludes, keeps the order, refuses exactly the circles, and forgets nobody', () => {
   fc.assert(
-    fc.property(fc.array(action, { maxLength: 60 }), (actions) => new Run(actions).check()),
+    fc.property(fc.array(action, { maxLength: 80, size: 'max' }), (actions) => new Run(actions).check()),
     { numRuns: 2_000 },
   );
 });

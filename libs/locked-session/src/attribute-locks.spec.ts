@@ -21,7 +21,7 @@ class TestScope implements LockOwner {
   constructor(
     readonly locks: AttributeLocks,
     readonly label: string,
-    readonly outer?: TestScope,
+    readonly outer: TestScope | undefined = undefined,
   ) {
     let parent = outer;
     while (parent !== undefined && parent.locks !== locks) parent = parent.outer;

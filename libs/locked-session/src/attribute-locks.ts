@@ -53,7 +53,7 @@ export class AttributeLocks {
     if (covers(owner, lock, write)) return undefined;
     if (write && book.total.readers + book.total.waitingReaders > 0) this.refuseUpgrade(owner, lock);
     const held = this.isHeld(owner, lock, write);
-    let asked = this.isAsked(lock, write) && !this.isPassed(owner, lock, write);
+    let asked = this.isAsked(lock, write) && (held || !this.isPassed(owner, lock, write));
     if (held || asked) {
       const request = new Request(owner, lock, write, granted);
       const overtaken: Request[] = [];

@@ -10,11 +10,10 @@ import {
   type ExecutionContext,
   type NestInterceptor,
 } from '@nestjs/common';
-import { ModuleRef, Reflector } from '@nestjs/core';
+import { HttpAdapterHost, ModuleRef, Reflector } from '@nestjs/core';
 import { from, lastValueFrom, type Observable } from 'rxjs';
 import type { LockSpec } from './lock-plan.js';
 import { LockedSessionError } from './errors.js';
-import * as http from './express.js';
 import { LockedSessions, type RunOptions } from './locked-sessions.js';
 import { newSessionId, SessionCookie } from './session-cookie.js';
 
@@ -54,6 +53,7 @@ export class LockedSessionInterceptor implements NestInterceptor {
   constructor(
     private readonly modules: ModuleRef,
     private readonly reflector: Reflector,
+    private readonly http: HttpAdapterHost,
   ) {}
 
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
@@ -67,16 +67,12 @@ export class LockedSessionInterceptor implements NestInterceptor {
       const body = () => lastValueFrom(next.handle(), { defaultValue: undefined });
       if (!cookie) return await sessions.run(await resolve!(context), known, body);
 
-      const given = cookie.read(http.cookieHeader(context));
+      const given = cookie.read(cookieHeader(context));
       if (given !== undefined) return await sessions.run(given, known, body);
       const id = newSessionId();
       const result = await sessions.run(id, newcomer, body);
       // The session is durable now: only from here on may the client know of it.
-      if (!http.setCookie(context, cookie.write(id))) {
-        this.log.warn(
-          `${newcomer.label}: the response had begun, so the new session's cookie did not go with it`,
-        );
-      }
+      this.setHeader(context, 'Set-Cookie', cookie.write(id));
       return result;
     } catch (error) {
       throw error instanceof LockedSessionError ? this.httpError(error, context) : error;
@@ -92,8 +88,7 @@ export class LockedSessionInterceptor implements NestInterceptor {
         context.getClass(),
       ]);
       const binding = this.modules.get<SessionBinding>(bindingToken(lock.instance), { strict: false });
-      const label =
-        context.getType() === 'http' ? http.routeOf(context) : `${context.getClass().name}.${handler.name}`;
+      const label = `${context.getClass().name}.${handler.name}`;
       const { instance: _instance, ...options } = lock;
       route = { binding, known: { ...options, label }, newcomer: { ...options, label, isNew: true } };
       this.routes.set(handler, route);
@@ -104,8 +99,23 @@ export class LockedSessionInterceptor implements NestInterceptor {
   /** Mistakes of the application stay what they are: Nest logs them and answers 500 without their text. */
   private httpError(error: LockedSessionError, context: ExecutionContext): Error {
     if (context.getType() !== 'http' || error.status === 500) return error;
-    if (error.status === 503) http.setRetryAfter(context, 1);
+    if (error.status === 503) this.setHeader(context, 'Retry-After', '1');
     const { status: statusCode, code, message } = error;
     return new HttpException({ statusCode, code, message }, statusCode, { cause: error });
   }
+
+  /** By way of Nest's adapter, which knows Express from Fastify. */
+  private setHeader(context: ExecutionContext, name: string, value: string): void {
+    const { httpAdapter } = this.http;
+    const response: unknown = context.switchToHttp().getResponse();
+    if (!httpAdapter.isHeadersSent(response)) httpAdapter.appendHeader(response, name, value);
+    else
+      this.log.warn(
+        `${context.getHandler().name} sent its response itself, so the header ${name} did not go with it`,
+      );
+  }
+}
+
+function cookieHeader(context: ExecutionContext): string | undefined {
+  return context.switchToHttp().getRequest<{ headers: { cookie?: string } }>().headers.cookie;
 }

@@ -21,7 +21,7 @@ export interface LockedSessionExtras {
   /** Visible in every module without importing this one there. Default true. */
   isGlobal?: boolean;
   /** Names this instance, when an application has several: see `@LockedSession({ instance })` and `@Inject(sessionsToken(name))`. */
-  instance?: string;
+  instance?: string | undefined;
 }
 
 /** What to inject to get a named instance's `LockedSessions`; the unnamed one's is the class itself. */
@@ -37,8 +37,9 @@ const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<LockedSessionO
   optionsInjectionToken: optionsToken,
 })
   .setClassMethodName('forRoot')
-  .setExtras<LockedSessionExtras>({ isGlobal: true }, (definition, { isGlobal = true, instance }) =>
-    complete({ ...definition, global: isGlobal }, instance),
+  .setExtras<LockedSessionExtras>(
+    { isGlobal: true, instance: undefined },
+    (definition, { isGlobal = true, instance }) => complete({ ...definition, global: isGlobal }, instance),
   )
   .build();
 
@@ -91,7 +92,7 @@ function makeBinding(options: LockedSessionOptions): SessionBinding {
     );
   }
   const log = new Logger('LockedSession');
-  const broker = new AmqpBroker({ ...settings.broker, log });
+  const broker = 'join' in settings.broker ? settings.broker : new AmqpBroker({ ...settings.broker, log });
   const sessions = new LockedSessions(randomUUID(), { broker, clock: systemClock, log }, settings);
   return new SessionBinding(sessions, cookie && new SessionCookie(cookie), resolve);
 }

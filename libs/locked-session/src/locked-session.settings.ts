@@ -3,6 +3,7 @@
  */
 import type { ExecutionContext } from '@nestjs/common';
 import { z } from 'zod';
+import type { Broker } from '#broker';
 import { LockedSessionError } from './errors.js';
 
 const whole = (least: number, most: number) => z.number().int().min(least).max(most);
@@ -22,16 +23,22 @@ const cookie = z.strictObject({
   maxAgeMs: whole(1_000, 400 * 86_400_000).optional(),
 });
 
+const rabbitmq = z.strictObject({
+  /** amqp:// or amqps:// */
+  url: z.url({ protocol: /^amqps?$/ }),
+  /** What exchange and queue names begin with: one per deployment, the same in the store. */
+  prefix: z
+    .string()
+    .regex(/^[\w.-]{1,64}$/)
+    .default('locked-session'),
+});
+
 const schema = z.strictObject({
-  broker: z.strictObject({
-    /** amqp:// or amqps:// */
-    url: z.url({ protocol: /^amqps?$/ }),
-    /** What exchange and queue names begin with: one per deployment, the same in the store. */
-    prefix: z
-      .string()
-      .regex(/^[\w.-]{1,64}$/)
-      .default('locked-session'),
-  }),
+  /** Where RabbitMQ is, or any other way to the store. */
+  broker: z.union([
+    z.custom<Broker>((value) => typeof (value as Broker | undefined)?.join === 'function'),
+    rabbitmq,
+  ]),
   /** The deployment's number of partitions: the same in the store. */
   partitions: whole(1, 1024).default(16),
   /** How the client's session is found: by a signed cookie, */
@@ -70,13 +77,14 @@ export type CookieSettings = z.output<typeof cookie>;
 export function readLockedSessionOptions(options: LockedSessionOptions): LockedSessionSettings {
   const parsed = schema.safeParse(options);
   if (parsed.success) return parsed.data;
-  const lines = parsed.error.issues.map(({ path, message }) => {
+  const lines = parsed.error.issues.map(({ path, message, code }) => {
+    if (code === 'unrecognized_keys') return `LockedSessionModule: ${message}`;
     const value = path.reduce<unknown>(
       (at, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key],
       options,
     );
-    const shown =
-      path.includes('secrets') || path.includes('url') ? 'what is set' : (JSON.stringify(value) ?? 'not set');
+    const secret = path[0] === 'broker' || path.includes('secrets');
+    const shown = secret ? 'what is set' : (JSON.stringify(value)?.slice(0, 100) ?? 'not set');
     return `LockedSessionModule: '${path.join('.')}' (${shown}): ${message}`;
   });
   throw new LockedSessionError('settings', lines.join('\n'));

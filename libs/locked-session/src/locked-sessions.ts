@@ -6,7 +6,7 @@ import { isSessionId, noChanges, type HolderEvent, type HolderMachine, type Hold
 import { lockPlan, type LockPlan, type LockSpec } from './lock-plan.js';
 import { LockedSessionError } from './errors.js';
 import { HolderDriver, type HolderPorts } from './holder.driver.js';
-import { currentScope, Scope } from './scope.js';
+import { currentScope, requireScope, Scope } from './scope.js';
 import { SessionGate, type GateKeeper, type GateSettings, type WaitOptions } from './session-gate.js';
 import type { SessionHandle } from './session-handle.js';
 
@@ -52,6 +52,7 @@ export class LockedSessions {
   private held = 0;
   private running = 0;
   private closing = false;
+  private closed: Promise<void> | undefined;
   private onIdle: (() => void) | undefined;
   private expiry = { at: Infinity, cancel: () => {} };
   private readonly commitDeadline = () => this.deadline(this.settings.commitWaitMs);
@@ -127,6 +128,11 @@ export class LockedSessions {
     }
   }
 
+  /** The handle of the scope around this call. Throws `no-scope` when there is none. */
+  current(): SessionHandle {
+    return requireScope();
+  }
+
   /** Counts since the start, for operators. */
   counters() {
     let waiting = 0;
@@ -144,7 +150,12 @@ export class LockedSessions {
    * Takes no new scopes, lets running ones finish (for at most `closeMs`), releases every lock, waits for the answers (for at most `closeMs`) and
    * closes the link.
    */
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.closed ??= this.end();
+    return this.closed;
+  }
+
+  private async end(): Promise<void> {
     this.closing = true;
     for (const gate of [...this.gates.values()]) gate.close();
     if (this.running > 0) {

@@ -217,12 +217,19 @@ export class Scope implements SessionHandle, LockOwner {
     this.checkRunning();
     const held = this.held.locks.holds(this, name);
     if (held === 'write' || held === mode) return;
+    // A handle that was passed on to a nested scope is used there with what that one has locked besides.
+    const inner = currentScope.getStore();
+    if (inner && inner !== this && inner.isNestedIn(this)) return inner.check(name, mode);
     assertAttributeName(name);
     const has = held ? 'only for reading' : 'not at all';
     throw new LockedSessionError(
       'not-locked',
       `'${name}' is locked ${has} by ${this.label}: name it under '${mode}' where the scope begins`,
     );
+  }
+
+  private isNestedIn(outer: Scope): boolean {
+    return this.parent === outer || (this.parent?.isNestedIn(outer) ?? false);
   }
 
   private checkRunning(): void {

@@ -1,0 +1,2 @@
+/** The embedded mode: store and broker inside the application's process. */
+export { EmbeddedLockedSessionModule, type EmbeddedOptions } from './embedded.module.js';
