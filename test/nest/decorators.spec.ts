@@ -242,10 +242,38 @@ describe.each(Object.entries(platforms))('on %s', (_platform, adapter) => {
       const { body, set } = await visitor.get('me');
       expect(body).toMatchObject({ isNew: true });
       expect((body as { id: string }).id).not.toBe((me as { id: string }).id);
-      expect(set).toBeDefined();
+      expect(set).toBeUndefined();
     }
     visitor.cookie = good;
     expect((await visitor.get('me')).body).toEqual({ ...(me as object), isNew: false });
+  });
+
+  it('rule 16: a visit that sets nothing leaves nothing, and gets no cookie', async () => {
+    const { client, sessions } = await start();
+    const bot = client();
+    for (let i = 0; i < 3; i++)
+      expect(await bot.get('items')).toMatchObject({ status: 200, body: [], set: undefined });
+    expect(sessions.counters()).toMatchObject({ grants: 0, commits: 0, held: 0 });
+  });
+
+  it('rule 16: parallel first requests make one session each', async () => {
+    const { client } = await start();
+    const visitors = [client(), client(), client()];
+    await Promise.all(visitors.map((visitor) => visitor.post('items', { item: 'tea' })));
+    expect(new Set(visitors.map(({ cookie }) => cookie)).size).toBe(3);
+    for (const visitor of visitors) expect((await visitor.get('items')).body).toEqual(['tea']);
+  });
+
+  it('rule 14: an id that the store does not know is never adopted, however well it is signed', async () => {
+    const [here, elsewhere] = [await start(), await start()];
+    const visitor = elsewhere.client();
+    await visitor.post('items', { item: 'tea' });
+    const guest = here.client();
+    guest.cookie = visitor.cookie;
+    expect((await guest.get('me')).body).toMatchObject({ isNew: true });
+    expect((await guest.post('items', { item: 'milk' })).set).toBeDefined();
+    expect(guest.cookie).not.toBe(visitor.cookie);
+    expect((await guest.get('items')).body).toEqual(['milk']);
   });
 
   it('accepts what an older secret signed', async () => {

@@ -76,7 +76,9 @@ export async function simulate(
   if (!day.over) checkers.violation(`${day.open} scopes never ended`);
 
   const auditor = await deployment.holder('auditor');
-  const audits = Promise.all(sessions.map((session) => day.audit(auditor, session, waitMs + 30_000)));
+  const audits = Promise.all(
+    [...sessions, ...day.visitors].map((session) => day.audit(auditor, session, waitMs + 30_000)),
+  );
   await deployment
     .until(audits)
     .catch((error: unknown) => checkers.violation(`the audit fails: ${String(error)}`));
@@ -106,6 +108,8 @@ interface Lists {
 /** What the holders do. */
 class Day {
   open = 0;
+  /** Sessions of new visitors, made or not. */
+  readonly visitors: string[] = [];
 
   constructor(
     private readonly world: World,
@@ -131,7 +135,9 @@ class Day {
   /** One random root scope: some attributes, some marks, perhaps nested scopes, a commit on the way, a failure. */
   async scope(holder: LockedSessions, who: string): Promise<void> {
     const { random } = this.world;
-    const session = random.pick(this.sessions);
+    const isNew = random.chance(0.1);
+    const session = isNew ? `new-${who}` : random.pick(this.sessions);
+    if (isNew) this.visitors.push(session);
     const whole = random.chance(0.15);
     const write = whole ? attributes : random.chance(0.7) ? random.some(attributes) : [];
     const read = whole ? [] : random.some(attributes).filter((name) => !write.includes(name));
@@ -153,7 +159,7 @@ class Day {
     let committed = 0;
     let failure: unknown;
     try {
-      const locks = whole ? {} : { write, read };
+      const locks = whole ? { isNew } : { isNew, write, read };
       await holder.run(
         session,
         { ...locks, label: who, ...(aborts && { signal: aborts.signal }) },

@@ -312,6 +312,49 @@ describe('scopes of one process', () => {
   });
 });
 
+describe('a new visitor (rule 16)', () => {
+  it('has a session without any message until something is set, and holds it then', async () => {
+    const { until, deployment, one, two } = await scene();
+    const before = one.counters();
+    await until(run(one, { isNew: true }, (session) => void session.get('a'), 'bot'));
+    expect(one.counters()).toMatchObject({ messagesSent: before.messagesSent, grants: 0, held: 0 });
+    await until(run(one, { isNew: true }, (session) => session.set('a', ['first']), 'guest'));
+    expect(one.counters()).toMatchObject({ grants: 1, commits: 0, held: 1 });
+    expect(await until(read(two, 'guest'))).toEqual(['first']);
+    await deployment.rest();
+    expect(deployment.checkers.violations).toEqual([]);
+  });
+
+  it('may commit on the way and go on, nested scopes and all', async () => {
+    const { until, one, two } = await scene();
+    const visit = run(
+      one,
+      { isNew: true },
+      async (session) => {
+        session.set('a', ['first']);
+        await session.commit();
+        await run(one, { write: ['b'] }, (nested) => nested.set('b', ['nested']), 'guest');
+        session.draft('a', () => []).push('last');
+      },
+      'guest',
+    );
+    await until(visit);
+    expect(await until(run(two, {}, (session) => [session.get('a'), session.get('b')], 'guest'))).toEqual([
+      ['first', 'last'],
+      ['nested'],
+    ]);
+  });
+
+  it('is told outcome-unknown when no store makes the session, and nothing is kept here', async () => {
+    const { until, deployment, one } = await scene({ holder: { commitWaitMs: 1_000 } });
+    await until(add(one, 'x'));
+    await until(deployment.stores[0]!.stop());
+    const visit = run(one, { isNew: true }, (session) => session.set('a', ['first']), 'guest');
+    expect(await until(codeOf(visit))).toBe('outcome-unknown');
+    expect(one.counters()).toMatchObject({ waiting: 0, held: 1 });
+  });
+});
+
 describe('waits that end', () => {
   it('with wait-timeout, aborted or too-many-waiting, and leave nothing behind', async () => {
     const { until, deployment, one, two } = await scene({ holder: { maxWaitingScopes: 3 } });

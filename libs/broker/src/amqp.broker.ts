@@ -59,7 +59,7 @@ const DEFAULTS = {
   heartbeatSeconds: 5,
   connectTimeoutMs: 5_000,
   reconnectMinMs: 100,
-  reconnectMaxMs: 5_000,
+  reconnectMaxMs: 2_000,
   closeTimeoutMs: 5_000,
 };
 

@@ -108,7 +108,7 @@ class Run {
       expect(scope.table.take(scope, name, mode, () => {})).toBeUndefined();
       return;
     }
-    const circle = this.stuck({ scope, wish }).has(scope);
+    const circle = this.stuck({ scope, wish }).has(scope) || this.wouldAddWaits(scope, wish);
     const stuck = this.stuck({ scope });
     const waits = (each: Waiter) =>
       isAround(each.scope, scope) || each.scope.freeing(scope).some((one) => stuck.has(one));
@@ -160,6 +160,19 @@ class Run {
         }
       }
     }
+  }
+
+  /** Whether someone who must be overtaken would then wait for a scope that it does not wait for yet. */
+  private wouldAddWaits(scope: RandomScope, wish: Wish): boolean {
+    const waitsFor = (each: Waiter, target: RandomScope) => {
+      const stuck = this.stuck({ scope: target });
+      return each.scope.freeing(scope).some((one) => stuck.has(one));
+    };
+    return this.line.some((each) => {
+      const freed = scope.freeing(each.scope).at(-1) as RandomScope;
+      const met = each.scope.table === scope.table && conflict(each, wish);
+      return met && waitsFor(each, scope) && !waitsFor(each, freed);
+    });
   }
 
   /**

@@ -13,6 +13,7 @@ import { covers, LockBook, meet, Request, type NamedLock } from './lock-book.js'
 import type { LockMode } from './lock-plan.js';
 import {
   describeCircle,
+  freedBy,
   isAround,
   left,
   liveParent,
@@ -177,26 +178,33 @@ export class AttributeLocks {
     return false;
   }
 
-  /** Sorts out the requests that lead back to the scope, to be overtaken. Does it stand behind any of the others? */
-  private sift(request: Request, search: WaitSearch, overtaken: Request[]): boolean {
-    let behind = false;
-    for (let each = this.book.first; each !== undefined; each = each.next) {
-      if (search.wayBack(each.owner) !== undefined) overtaken.push(each);
-      else behind ||= (each.write || request.write) && meet(each.lock, request.lock);
-    }
-    return behind;
-  }
-
   /** To be asked before the request stands in the queue: then only holders block it. */
   private refuseCircle(request: Request, search: WaitSearch): void {
     this.eachBlocker(request, (holder) => {
       const way = search.wayBack(holder);
-      if (way === undefined) return;
-      throw new LockedSessionError(
-        'lock-circle',
-        `${describeCircle(request, way)}. Name together, in the outermost scope, what is needed together: it is then taken in one order`,
-      );
+      if (way !== undefined) throw circleError(request, way);
     });
+  }
+
+  /** Sorts out the requests that lead back to the scope, to be overtaken. Does it stand behind any of the others? */
+  private sift(request: Request, search: WaitSearch, overtaken: Request[]): boolean {
+    const { owner } = request;
+    let behind = false;
+    for (let each = this.book.first; each !== undefined; each = each.next) {
+      const conflicts = (each.write || request.write) && meet(each.lock, request.lock);
+      const way = search.wayBack(each.owner);
+      if (way === undefined) {
+        behind ||= conflicts;
+        continue;
+      }
+      // What the scope locks, others get no sooner than `freed` ends. It must not make those wait for that who do not yet.
+      const freed = freedBy(owner, each.owner);
+      if (conflicts && freed !== owner && !isAround(each.owner, owner)) {
+        if (new WaitSearch(freed).wayBack(each.owner) === undefined) throw circleError(request, way);
+      }
+      overtaken.push(each);
+    }
+    return behind;
   }
 
   /** Two families that read could never both go on to write. What a family writes, or asked to, each of it may write. */
@@ -268,4 +276,11 @@ export class AttributeLocks {
     this.ready.length = 0;
     this.calling = false;
   }
+}
+
+function circleError(request: LockRequest, way: readonly LockOwner[]): LockedSessionError {
+  return new LockedSessionError(
+    'lock-circle',
+    `${describeCircle(request, way)}. Name together, in the outermost scope, what is needed together: it is then taken in one order`,
+  );
 }

@@ -31,6 +31,8 @@ export const errorStatus = {
   'value-not-serializable': 500,
   /** An attribute or a session is larger than its limit. */
   'too-large': 413,
+  /** The store does not know the session, and it was not to be made. */
+  'unknown-session': 404,
   /** Not a name for an attribute. */
   'attribute-name': 500,
   /** Not an id for a session. */

@@ -27,13 +27,23 @@ export class HeldSession {
   private aborter: AbortController | undefined;
 
   constructor(
-    readonly grant: HeldGrant,
-    private readonly send: (changes: Changes) => void,
+    private current: HeldGrant,
+    private readonly send: (grant: HeldGrant, changes: Changes) => void,
   ) {}
+
+  get grant(): HeldGrant {
+    return this.current;
+  }
+
+  /** A local session that the store has made now: from here on this is its grant. */
+  become(grant: HeldGrant): void {
+    this.current = grant;
+    this.acknowledged();
+  }
 
   /** The attribute as bytes; undefined when there is none. */
   bytes(name: string): Uint8Array | undefined {
-    return this.grant.attributes.get(name)?.bytes;
+    return this.current.attributes.get(name)?.bytes;
   }
 
   /** The attribute decoded and deeply frozen: one object for all readers, made on first use. */
@@ -49,16 +59,16 @@ export class HeldSession {
 
   /** The seq that must be durable before a result that saw this attribute may leave. */
   seqOf(name: string): number {
-    return this.grant.attributes.get(name)?.seq ?? this.deletedSeq;
+    return this.current.attributes.get(name)?.seq ?? this.deletedSeq;
   }
 
   /** Sends changes; they are seen here at once. Returns their seq. Throws `lock-lost`. */
   commit(changes: Changes): number {
     if (this.lost) throw this.lost;
-    this.send(changes);
+    this.send(this.current, changes);
     for (const name of changes.delete) this.frozen.delete(name);
-    if (changes.delete.length > 0) this.deletedSeq = this.grant.seq;
-    return this.grant.seq;
+    if (changes.delete.length > 0) this.deletedSeq = this.current.seq;
+    return this.current.seq;
   }
 
   /**
@@ -66,7 +76,7 @@ export class HeldSession {
    * `outcome-unknown` when that cannot be told, at `deadline` at the latest.
    */
   durable(seq: number, deadline: () => number): Promise<void> | undefined {
-    if (seq <= this.grant.acknowledged) return undefined;
+    if (seq <= this.current.acknowledged) return undefined;
     if (this.lost) return Promise.reject(this.lost);
     return new Promise((resolve, reject) =>
       this.results.push({ seq, deadline: deadline(), resolve, reject }),
@@ -76,7 +86,7 @@ export class HeldSession {
   /** The grant's `acknowledged` has grown. */
   acknowledged(): void {
     if (this.results.length === 0) return;
-    const through = this.grant.acknowledged;
+    const through = this.current.acknowledged;
     const ready = this.results.filter(({ seq }) => seq <= through);
     this.results = this.results.filter(({ seq }) => seq > through);
     for (const result of ready) result.resolve();
@@ -109,7 +119,7 @@ export class HeldSession {
       result.reject(
         new LockedSessionError(
           'outcome-unknown',
-          `the changes of session ${this.grant.session} were sent, but not acknowledged in time: they may be applied later; read again before repeating them`,
+          `the changes of session ${this.current.session} were sent, but not acknowledged in time: they may be applied later; read again before repeating them`,
         ),
       );
     }

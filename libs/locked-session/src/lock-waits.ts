@@ -67,6 +67,17 @@ export function isAround(outer: LockOwner, scope: LockOwner): boolean {
   return false;
 }
 
+/**
+ * The scope whose end frees for `waiter` what `holder` has locked: locks pass upwards until they reach a scope that both
+ * run within. For a stranger it is the holder's root.
+ */
+export function freedBy(holder: LockOwner, waiter: LockOwner): LockOwner {
+  let scope = holder;
+  for (let up = liveParent(holder); up !== undefined && !isAround(up, waiter); up = liveParent(up))
+    scope = up;
+  return scope;
+}
+
 /** Whether the test says yes to `scope` or a live scope within it. */
 export function someWithin(scope: LockOwner, test: (scope: LockOwner) => boolean): boolean {
   if (test(scope)) return true;
@@ -113,17 +124,16 @@ export class WaitSearch {
     return undefined;
   }
 
-  /** A lock is passed upwards, scope by scope, until it reaches one around the waiter: all before that must end. */
+  /** All must end from the owner to the one whose end frees its locks: what outlived its `outer` is nobody's child. */
   private reach(
     owner: LockOwner,
     waiter: LockOwner,
     from: LockOwner | undefined,
     reached: LockOwner[],
   ): void {
-    this.add(owner, from, reached);
-    for (let up = liveParent(owner); up !== undefined && !isAround(up, waiter); up = liveParent(up)) {
-      this.add(up, from, reached);
-    }
+    const last = freedBy(owner, waiter);
+    for (let each = owner; each !== last; each = liveParent(each)!) this.add(each, from, reached);
+    this.add(last, from, reached);
   }
 
   private add(scope: LockOwner, from: LockOwner | undefined, reached: LockOwner[]): void {

@@ -15,6 +15,7 @@ import { from, lastValueFrom, type Observable } from 'rxjs';
 import type { LockSpec } from './lock-plan.js';
 import { LockedSessionError } from './errors.js';
 import { LockedSessions, type RunOptions } from './locked-sessions.js';
+import type { Scope } from './scope.js';
 import { newSessionId, SessionCookie } from './session-cookie.js';
 
 export const lockedSessionMetadata = 'locked-session:lock';
@@ -68,15 +69,35 @@ export class LockedSessionInterceptor implements NestInterceptor {
       if (!cookie) return await sessions.run(await resolve!(context), known, body);
 
       const given = cookie.read(cookieHeader(context));
-      if (given !== undefined) return await sessions.run(given, known, body);
-      const id = newSessionId();
-      const result = await sessions.run(id, newcomer, body);
-      // The session is durable now: only from here on may the client know of it.
-      this.setHeader(context, 'Set-Cookie', cookie.write(id));
-      return result;
+      if (given !== undefined) {
+        try {
+          return await sessions.run(given, known, body);
+        } catch (error) {
+          // An id that the store does not know is never adopted: the visitor gets another one (rule 14).
+          if (!(error instanceof LockedSessionError) || error.code !== 'unknown-session') throw error;
+        }
+      }
+      return await this.welcome(context, binding, newcomer, body);
     } catch (error) {
       throw error instanceof LockedSessionError ? this.httpError(error, context) : error;
     }
+  }
+
+  /** A visitor without a session: gets one when the handler sets something, and its cookie once that is durable (rule 16). */
+  private async welcome(
+    context: ExecutionContext,
+    { sessions, cookie }: SessionBinding,
+    options: RunOptions,
+    body: () => Promise<unknown>,
+  ): Promise<unknown> {
+    const id = newSessionId();
+    let scope!: Scope;
+    const result = await sessions.run(id, options, (session) => {
+      scope = session as Scope;
+      return body();
+    });
+    if (scope.isKept) this.setHeader(context, 'Set-Cookie', cookie!.write(id));
+    return result;
   }
 
   private route(context: ExecutionContext): Route {
@@ -90,7 +111,8 @@ export class LockedSessionInterceptor implements NestInterceptor {
       const binding = this.modules.get<SessionBinding>(bindingToken(lock.instance), { strict: false });
       const label = `${context.getClass().name}.${handler.name}`;
       const { instance: _instance, ...options } = lock;
-      route = { binding, known: { ...options, label }, newcomer: { ...options, label, isNew: true } };
+      const create = binding.cookie === undefined;
+      route = { binding, known: { ...options, label, create }, newcomer: { ...options, label, isNew: true } };
       this.routes.set(handler, route);
     }
     return route;

@@ -30,8 +30,10 @@ export interface RunOptions extends LockSpec {
   readonly signal?: AbortSignal;
   /** Names the scope in messages, for example `POST /cart`. */
   readonly label?: string;
-  /** The id was just made: the handle says `isNew`. */
+  /** The id was just made, so that nobody else knows it: the session lives in this process alone until something is set (rule 16). */
   readonly isNew?: boolean;
+  /** Make the session when the store does not know it. Default true; false for ids that come from outside (rule 14). */
+  readonly create?: boolean;
 }
 
 export interface SessionsCounters {
@@ -67,8 +69,8 @@ export class LockedSessions {
     this.driver = new HolderDriver(holder, ports, settings, (event) => this.happened(event), machine);
     this.keeper = {
       settings,
-      want: (session, deadline, create) =>
-        this.driver.want(session, deadline, create ? noChanges.set : undefined),
+      want: (session, deadline, create) => this.driver.want(session, deadline, create),
+      commitDeadline: this.commitDeadline,
       giveUp: (session) => this.driver.giveUp(session),
       commit: (grant, changes) => this.driver.commit(grant, changes),
       release: (grant) => {
@@ -99,7 +101,7 @@ export class LockedSessions {
     body: (session: SessionHandle) => T | Promise<T>,
   ): Promise<T> {
     const outer = currentScope.getStore();
-    const gate = this.gates.get(id) ?? this.open(id);
+    const gate = this.gates.get(id) ?? this.open(id, options.isNew);
     const plan = planOf(options);
     this.tally.scopes++;
     if (this.closing && !outer) throw shuttingDown();
@@ -111,7 +113,7 @@ export class LockedSessions {
     try {
       const entering = gate.enter(scope, plan, () => this.waitOptions(scope, outer, options));
       if (entering) await entering;
-      else if (!scope.parent) this.tally.servedFromHeldLock++;
+      else if (!scope.parent && !isNew) this.tally.servedFromHeldLock++;
       const result = await currentScope.run(scope, body, scope);
       if (!scope.parent && !scope.send() && !entering) this.tally.servedWithoutMessage++;
       const durable = this.leave(gate, scope);
@@ -120,9 +122,9 @@ export class LockedSessions {
     } catch (error) {
       // What the scope saw counts even when it fails: if that was refused, the error may come of it.
       if (!scope.ended) await this.leave(gate, scope);
-      if (gate.forgettable) this.gates.delete(id);
       throw error;
     } finally {
+      if (gate.forgettable) this.gates.delete(id);
       this.running--;
       if (this.running === 0) this.onIdle?.();
     }
@@ -181,7 +183,7 @@ export class LockedSessions {
     return durable;
   }
 
-  private open(id: string): SessionGate {
+  private open(id: string, isNew = false): SessionGate {
     if (!isSessionId(id)) {
       throw new LockedSessionError(
         'session-id',
@@ -190,6 +192,7 @@ export class LockedSessions {
     }
     const gate = new SessionGate(id, this.keeper);
     this.gates.set(id, gate);
+    if (isNew) gate.openLocal();
     return gate;
   }
 
@@ -197,7 +200,7 @@ export class LockedSessions {
     let { waitMs = this.settings.waitMs } = options;
     // Two scopes that nest two sessions in opposite order would wait for each other: one of them waits a short time only (rule 19).
     if (outer && !scope.parent && scope.id < outer.id) waitMs = Math.min(waitMs, this.settings.nestedWaitMs);
-    return { deadline: this.deadline(waitMs), create: true, signal: options.signal };
+    return { deadline: this.deadline(waitMs), create: options.create ?? true, signal: options.signal };
   }
 
   private deadline(ms: number): number {

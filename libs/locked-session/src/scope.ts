@@ -123,6 +123,11 @@ export class Scope implements SessionHandle, LockOwner {
     return this.outer?.within(sessions, id);
   }
 
+  /** The store has the session: its id may be told. */
+  get isKept(): boolean {
+    return this.held.grant.token[0] > 0;
+  }
+
   /** Whether a parameter that names the attribute is a draft. */
   mayWrite(name: string): boolean {
     return this.held.locks.holds(this, name) === 'write';

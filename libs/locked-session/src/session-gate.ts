@@ -2,11 +2,12 @@
  * The gate in front of one session in this process: root scopes wait here, first come first served, until the lock is held; a recall shuts the
  * gate and drains what is inside (rule 5). Then the lock is released, and asked for again when scopes wait.
  */
-import type { Changes, HeldGrant, RefusalReason } from '#protocol';
+import { noChanges, type Changes, type HeldGrant, type RefusalReason } from '#protocol';
 import type { LockPlan } from './lock-plan.js';
 import type { LockRequest } from './lock-waits.js';
 import { LockedSessionError } from './errors.js';
 import { HeldSession } from './held-session.js';
+import { LocalGrant } from './local-grant.js';
 import type { Scope } from './scope.js';
 
 export interface GateSettings {
@@ -21,7 +22,10 @@ export interface GateSettings {
 /** What a gate needs of the process around it. */
 export interface GateKeeper {
   readonly settings: GateSettings;
-  want(session: string, deadline: number, create: boolean): void;
+  /** Asks for the lock; with `create` the store may make the session, with these first attributes. */
+  want(session: string, deadline: number, create: Changes['set'] | undefined): void;
+  /** How long a first change may wait for the store to make the session, from now: a moment of the monotonic clock. */
+  commitDeadline(): number;
   giveUp(session: string): void;
   commit(grant: HeldGrant, changes: Changes): void;
   release(grant: HeldGrant): void;
@@ -33,6 +37,7 @@ export interface GateKeeper {
 export interface WaitOptions {
   /** When the wait ends, by the monotonic clock. */
   readonly deadline: number;
+  /** The store may make the session when it does not know it. */
   readonly create: boolean;
   readonly signal: AbortSignal | undefined;
 }
@@ -104,6 +109,12 @@ export class SessionGate {
     return undefined;
   }
 
+  /** Opens the gate on a session that only this process knows: its id was just made (rule 16). */
+  openLocal(): void {
+    this.held = new HeldSession(new LocalGrant(this.id), (grant, changes) => this.send(grant, changes));
+    this.open = true;
+  }
+
   /** The scope is over. To be called after `scope.end()`. */
   leave(scope: Scope): void {
     if (scope.parent) return;
@@ -114,9 +125,14 @@ export class SessionGate {
   // What the store says. -----------------------------------------------------------------------------------------------
 
   granted(grant: HeldGrant, contended: boolean): void {
-    const held = new HeldSession(grant, (changes) => this.keeper.commit(grant, changes));
+    const local = this.held?.grant;
+    const held = this.held ?? new HeldSession(grant, (current, changes) => this.send(current, changes));
     this.held = held;
     this.open = true;
+    if (local instanceof LocalGrant) {
+      held.become(grant);
+      for (const changes of local.later) this.keeper.commit(grant, changes);
+    }
     for (const entrant of this.line.splice(0)) {
       this.admit(entrant.scope, held);
       this.inside.add(entrant);
@@ -165,19 +181,14 @@ export class SessionGate {
     this.forgetHeld();
   }
 
-  /** The request of those at the gate was refused. */
+  /** The request was refused: that of those at the gate, or that to make a local session. */
   refused(why: RefusalReason, detail: string): void {
-    const error =
-      why === 'wrong-partition'
-        ? new LockedSessionError(
-            'deployment',
-            `the store refused session ${this.id}: ${detail}; set 'partitions' to that number`,
-          )
-        : new LockedSessionError(
-            'store-busy',
-            `the store refused session ${this.id}: ${why} (${detail}); try again later`,
-          );
-    for (const entrant of [...this.line]) entrant.settle(error);
+    const error = refusal(this.id, why, detail);
+    this.held?.lose(error);
+    for (const entrant of [...this.line]) {
+      if (why !== 'unknown-session' || !entrant.create) entrant.settle(error);
+    }
+    this.forgetHeld();
   }
 
   // Time and ends. -------------------------------------------------------------------------------------------------------
@@ -190,7 +201,9 @@ export class SessionGate {
       else entrant.settle(this.timedOut(entrant));
     }
     for (const held of this.ending) next = Math.min(next, held.expire(now));
-    return this.held ? Math.min(next, this.held.expire(now)) : next;
+    if (this.held) next = Math.min(next, this.held.expire(now));
+    this.releaseIfDue();
+    return next;
   }
 
   /** Gives the lock back as soon as nobody is inside, and turns away who waits at the gate. */
@@ -204,11 +217,11 @@ export class SessionGate {
 
   /** Gives an unused lock back. */
   releaseIfIdle(): void {
-    if (this.held && this.held.inside === 0) this.release(this.held);
+    if (this.held && this.idle) this.release(this.held);
   }
 
   get idle(): boolean {
-    return this.held?.inside === 0;
+    return this.held?.inside === 0 && !(this.held.grant instanceof LocalGrant);
   }
 
   /** Nothing is left that this gate must remember. */
@@ -225,7 +238,7 @@ export class SessionGate {
     return new Promise((resolve, reject) => {
       const entrant = this.entrant(scope, plan, wait, resolve, reject);
       this.line.push(entrant);
-      if (!this.held) this.keeper.want(this.id, entrant.deadline, entrant.create);
+      if (!this.held) this.want([entrant]);
     });
   }
 
@@ -312,6 +325,12 @@ export class SessionGate {
   private releaseIfDue(): void {
     const { held } = this;
     if (!held || held.inside > 0) return;
+    if (held.grant instanceof LocalGrant) {
+      // Nothing was set, or nobody waits any more for what was: nothing is to be kept.
+      if (held.grant.seq > 0 && !held.settled) return;
+      if (held.grant.seq > 0) this.keeper.giveUp(this.id);
+      return this.forgetHeld();
+    }
     if (held.grant.recalled || this.closing || this.keeper.settings.holdPolicy === 'until-idle')
       this.release(held);
   }
@@ -328,8 +347,18 @@ export class SessionGate {
     this.cancelDrain?.();
     this.cancelDrain = undefined;
     if (this.line.length === 0) return;
-    const deadline = Math.max(...this.line.map((entrant) => entrant.deadline));
-    this.keeper.want(this.id, deadline, this.line[0]!.create);
+    this.want(this.line);
+  }
+
+  private want(line: readonly Entrant[]): void {
+    const deadline = Math.max(...line.map((entrant) => entrant.deadline));
+    const create = line.some((entrant) => entrant.create) ? noChanges.set : undefined;
+    this.keeper.want(this.id, deadline, create);
+  }
+
+  private send(grant: HeldGrant, changes: Changes): void {
+    if (!(grant instanceof LocalGrant)) this.keeper.commit(grant, changes);
+    else if (grant.change(changes)) this.keeper.want(this.id, this.keeper.commitDeadline(), changes.set);
   }
 
   private find(grant: HeldGrant): HeldSession | undefined {
@@ -362,4 +391,24 @@ export class SessionGate {
 function aborted(signal: AbortSignal): LockedSessionError {
   const cause: unknown = signal.reason;
   return new LockedSessionError('aborted', 'the wait for the session was aborted by the signal', { cause });
+}
+
+function refusal(id: string, why: RefusalReason, detail: string): LockedSessionError {
+  switch (why) {
+    case 'wrong-partition':
+      return new LockedSessionError(
+        'deployment',
+        `the store refused session ${id}: ${detail}; set 'partitions' to that number`,
+      );
+    case 'unknown-session':
+      return new LockedSessionError(
+        'unknown-session',
+        `the store knows no session ${id}: it was never made, or is over`,
+      );
+    default:
+      return new LockedSessionError(
+        'store-busy',
+        `the store refused session ${id}: ${why} (${detail}); try again later`,
+      );
+  }
 }
