@@ -1,0 +1,23 @@
+/** The shop as a Nest module: three controllers, and locked sessions for all of them. */
+import { Module, type DynamicModule } from '@nestjs/common';
+import { LockedSessionModule } from '#locked-session';
+import { CartController } from './cart.controller.js';
+import { PageController, SERVER_NAME } from './page.controller.js';
+import type { Settings } from './settings.js';
+import { VisitorController } from './visitor.controller.js';
+
+@Module({ controllers: [CartController, PageController, VisitorController] })
+export class ShopModule {
+  static forSettings(settings: Settings): DynamicModule {
+    const sessions = LockedSessionModule.forRoot({
+      broker: { url: settings.AMQP_URL, prefix: settings.AMQP_PREFIX },
+      partitions: settings.PARTITIONS,
+      cookie: { secrets: [settings.SESSION_SECRET] },
+    });
+    return {
+      module: ShopModule,
+      imports: [sessions],
+      providers: [{ provide: SERVER_NAME, useValue: settings.SERVER_NAME }],
+    };
+  }
+}

@@ -1,0 +1,147 @@
+/**
+ * A RabbitMQ of our own, for as long as we live: a node of the RabbitMQ that is installed on this machine, with its
+ * data in a temporary folder, on free ports of the loopback interface, apart from any other node. Erlang's name
+ * server (epmd) would otherwise be shared, and stay behind as a daemon: the node gets one of its own, in the same process
+ * group, and the group has a last will.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { accessSync, closeSync, constants, openSync } from 'node:fs';
+import { mkdtemp, readFile, realpath, writeFile } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { tryLogin } from './amqp-login.js';
+import { leaveLastWill } from './last-will.js';
+
+export interface PrivateRabbitmq {
+  readonly url: string;
+  /** The program that runs. */
+  readonly program: string;
+  stop(): Promise<void>;
+}
+
+const START_WITHIN_MS = 120_000;
+
+export async function startPrivateRabbitmq(): Promise<PrivateRabbitmq> {
+  // The wrapper that Debian and Red Hat put on the PATH insists on its own user and folders: look behind it first.
+  const program = find('rabbitmq-server', ['/usr/lib/rabbitmq/bin', ...path, ...HOMEBREW]);
+  const epmd = find('epmd', [...path, ...HOMEBREW, '/usr/lib/erlang/bin']);
+
+  const folder = await realpath(await mkdtemp(join(tmpdir(), 'locked-session-rabbitmq-')));
+  const ports = { amqp: await freePort(), distribution: await freePort(), epmd: await freePort() };
+  const env = await settle(folder, ports);
+  const output = openSync(join(folder, 'output'), 'a');
+  const node = spawn('sh', ['-c', START, 'start', epmd, program], {
+    cwd: folder,
+    env,
+    stdio: ['ignore', output, output],
+    detached: true,
+  });
+  const will = leaveLastWill(END, String(node.pid), folder);
+  closeSync(output);
+  node.unref();
+
+  try {
+    await untilReady(node, ports.amqp);
+  } catch (error) {
+    const printed = await readFile(join(folder, 'output'), 'utf8');
+    await will.execute();
+    throw new Error(`${(error as Error).message}. The last it printed:\n${printed.slice(-2_000)}`, {
+      cause: error,
+    });
+  }
+  return { url: `amqp://guest:guest@127.0.0.1:${ports.amqp}`, program, stop: () => will.execute() };
+}
+
+/** $1 epmd, $2 rabbitmq-server, which needs to find an epmd and is not allowed to start one. */
+const START = `
+"$1" -port "$ERL_EPMD_PORT" -address 127.0.0.1 &
+until "$1" -port "$ERL_EPMD_PORT" -names >/dev/null 2>&1; do sleep 0.05; done
+exec "$2"`;
+
+/** $1 the process group, $2 the folder, which fails to vanish while somebody dying still writes to it. */
+const END = `
+kill -s KILL -- "-$1"
+for try in 1 2 3 4 5 6 7 8 9; do rm -rf -- "$2" && break; sleep 0.1; done`;
+
+interface Ports {
+  readonly amqp: number;
+  readonly distribution: number;
+  readonly epmd: number;
+}
+
+/** Writes the configuration, and returns the environment that keeps the node away from everything shared. */
+async function settle(folder: string, ports: Ports): Promise<NodeJS.ProcessEnv> {
+  const files = {
+    config: join(folder, 'rabbitmq.conf'),
+    environment: join(folder, 'rabbitmq-env.conf'),
+    plugins: join(folder, 'enabled_plugins'),
+  };
+  await writeFile(files.config, `listeners.tcp.1 = 127.0.0.1:${ports.amqp}\nlog.file.level = warning\n`);
+  await writeFile(files.environment, '');
+  await writeFile(files.plugins, '[].\n');
+  return {
+    PATH: [...path, ...HOMEBREW].join(delimiter),
+    LANG: 'C.UTF-8',
+    HOME: folder, // for the Erlang cookie
+    ERL_EPMD_PORT: String(ports.epmd),
+    ERL_EPMD_ADDRESS: '127.0.0.1',
+    ERL_FLAGS: '-start_epmd false', // of every Erlang below, also those that RabbitMQ runs now and then
+    RABBITMQ_NODENAME: `locked-session-${ports.amqp}@localhost`,
+    RABBITMQ_NODE_IP_ADDRESS: '127.0.0.1',
+    RABBITMQ_NODE_PORT: String(ports.amqp),
+    RABBITMQ_DIST_PORT: String(ports.distribution),
+    RABBITMQ_MNESIA_BASE: join(folder, 'data'),
+    RABBITMQ_LOG_BASE: join(folder, 'log'),
+    RABBITMQ_CONFIG_FILE: files.config,
+    RABBITMQ_CONF_ENV_FILE: files.environment,
+    RABBITMQ_ENABLED_PLUGINS_FILE: files.plugins,
+    RABBITMQ_PID_FILE: join(folder, 'pid'),
+    RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: '-kernel inet_dist_use_interface {127,0,0,1}',
+  };
+}
+
+async function untilReady(node: ChildProcess, port: number): Promise<void> {
+  const deadline = performance.now() + START_WITHIN_MS;
+  for (;;) {
+    try {
+      await tryLogin({ host: '127.0.0.1', port, user: 'guest', password: 'guest' });
+      return;
+    } catch (error) {
+      if (node.exitCode !== null || node.signalCode !== null) throw new Error('it stopped', { cause: error });
+      if (performance.now() > deadline) throw new Error(`it was not ready in time`, { cause: error });
+    }
+    await pause(100);
+  }
+}
+
+const path = (process.env.PATH ?? '').split(delimiter);
+const HOMEBREW = ['/opt/homebrew', '/usr/local'].flatMap((root) =>
+  ['opt/rabbitmq/sbin', 'opt/erlang/bin', 'bin'].map((folder) => join(root, folder)),
+);
+
+function find(program: string, folders: readonly string[]): string {
+  const found = folders.map((folder) => join(folder, program)).find(isExecutable);
+  if (!found) throw new Error(`${program} is not installed`);
+  return found;
+}
+
+function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** A port of the loopback interface that nobody uses at this moment. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  await once(server.close(), 'close');
+  return port;
+}
