@@ -165,6 +165,7 @@ export class Checkers implements NetworkTap {
         if (at >= 0) line.splice(at, 1); // a repeated request, answered by the same grant again
         continue;
       }
+      if (at < 0) continue; // an old duplicate of a request, taken for a new one: its grant will come back
       // A request whose time is nearly over may be skipped; so may one that came while this was decided.
       const passed = line.slice(0, at).filter(({ deadline }) => deadline > this.world.time + 1);
       for (const other of passed) {

@@ -48,6 +48,10 @@ const holderDefaults: SessionsSettings = {
   nestedWaitMs: 200,
   commitWaitMs: 5_000,
   heldSessions: 100,
+  idleReleaseMs: 60_000,
+  attributeBytes: 4_096,
+  sessionBytes: 8_192,
+  attributes: 8,
   closeMs: 5_000,
 };
 

@@ -148,6 +148,16 @@ describe('the lock between processes', () => {
     expect(one.counters().grants).toBe(grants + 1);
   });
 
+  it('rule 3: a session that nobody uses is released by and by', async () => {
+    const { until, world, one } = await scene({ holder: { idleReleaseMs: 1_000 } });
+    await until(Promise.all([add(one, 'x', 'used'), add(one, 'x', 'unused')]));
+    for (let i = 0; i < 4; i++) {
+      await world.run(() => false, 600);
+      await until(read(one, 'used'));
+    }
+    expect(one.counters()).toMatchObject({ held: 1, grants: 2, releases: 1, recalls: 0 });
+  });
+
   it('brings only what changed since, when the lock comes back', async () => {
     const { until, world, one, two } = await scene();
     await until(
@@ -229,6 +239,29 @@ describe('scopes of one process', () => {
     });
     await expect(until(failing)).rejects.toThrow("attribute 'b': items[0].at is a Date");
     expect(await until(read(one))).toEqual(['before']);
+  });
+
+  it('what is over a limit fails the scope before anything is sent, and the lock stays', async () => {
+    const { until, one } = await scene();
+    await until(add(one, 'first'));
+    const { commits } = one.counters();
+    const attempt = (changes: Body<void>) =>
+      until(
+        run(one, {}, changes).then(
+          () => '',
+          (error: Error) => error.message,
+        ),
+      );
+    expect(await attempt((session) => session.set('a', 'x'.repeat(5_000)))).toMatch(
+      /'a' would take 5003 bytes.*4096/,
+    );
+    const some = (session: Lists, count: number, size: number) => {
+      for (let i = 0; i < count; i++) session.set(`n${i}`, 'x'.repeat(size));
+    };
+    expect(await attempt((session) => some(session, 8, 1))).toMatch(/9 attributes.*8/);
+    expect(await attempt((session) => some(session, 3, 3_000))).toMatch(/bytes.*8192/);
+    expect(await until(read(one))).toEqual(['first']);
+    expect(one.counters()).toMatchObject({ commits, held: 1, grants: 1 });
   });
 
   it('what a scope has not locked it cannot touch, nor write what it only reads', async () => {

@@ -7,6 +7,15 @@ import { AttributeLocks } from './attribute-locks.js';
 import { LockedSessionError } from './errors.js';
 import { decodeFrozen } from './values.js';
 
+/** How large a session may grow. */
+export interface SizeLimits {
+  /** Most bytes of one attribute's encoded value, and of all of a session's together. */
+  readonly attributeBytes: number;
+  readonly sessionBytes: number;
+  /** Most attributes of a session. */
+  readonly attributes: number;
+}
+
 interface ResultWait {
   readonly seq: number;
   readonly deadline: number;
@@ -28,6 +37,7 @@ export class HeldSession {
 
   constructor(
     private current: HeldGrant,
+    private readonly limits: SizeLimits,
     private readonly send: (grant: HeldGrant, changes: Changes) => void,
   ) {}
 
@@ -62,9 +72,13 @@ export class HeldSession {
     return this.current.attributes.get(name)?.seq ?? this.deletedSeq;
   }
 
-  /** Sends changes; they are seen here at once. Returns their seq. Throws `lock-lost`. */
+  /**
+   * Sends changes; they are seen here at once. Returns their seq. Throws `lock-lost`, and `too-large` before anything is sent (rule 11: a limit never ends
+   * a grant).
+   */
   commit(changes: Changes): number {
     if (this.lost) throw this.lost;
+    this.checkSizes(changes);
     this.send(this.current, changes);
     for (const name of changes.delete) this.frozen.delete(name);
     if (changes.delete.length > 0) this.deletedSeq = this.current.seq;
@@ -129,5 +143,41 @@ export class HeldSession {
   /** Nothing of this grant is awaited any more. */
   get settled(): boolean {
     return this.results.length === 0;
+  }
+
+  private checkSizes({ set, delete: removed }: Changes): void {
+    const { attributeBytes, sessionBytes, attributes } = this.limits;
+    const held = this.current.attributes;
+    let count = held.size;
+    let bytes = 0;
+    for (const { bytes: value } of held.values()) bytes += value.length;
+    for (const name of removed) {
+      const value = this.bytes(name);
+      if (!value) continue;
+      count--;
+      bytes -= value.length;
+    }
+    for (const [name, value] of set) {
+      if (value.length > attributeBytes) {
+        throw this.tooLarge(
+          `attribute '${name}' would take ${value.length} bytes`,
+          `${attributeBytes} (attributeBytes)`,
+        );
+      }
+      const old = this.bytes(name);
+      if (!old) count++;
+      bytes += value.length - (old?.length ?? 0);
+    }
+    if (count > attributes)
+      throw this.tooLarge(`it would have ${count} attributes`, `${attributes} (attributes)`);
+    if (bytes > sessionBytes)
+      throw this.tooLarge(`it would take ${bytes} bytes`, `${sessionBytes} (sessionBytes)`);
+  }
+
+  private tooLarge(what: string, limit: string): LockedSessionError {
+    return new LockedSessionError(
+      'too-large',
+      `session ${this.current.session}: ${what}, but at most ${limit} are allowed; keep large things elsewhere, and their ids here`,
+    );
   }
 }

@@ -4,6 +4,7 @@
 import type { ExecutionContext } from '@nestjs/common';
 import { z } from 'zod';
 import type { Broker } from '#broker';
+import { limits } from '#protocol';
 import { LockedSessionError } from './errors.js';
 
 const whole = (least: number, most: number) => z.number().int().min(least).max(most);
@@ -65,6 +66,14 @@ const schema = z.strictObject({
   maxWaitingScopes: whole(1, 1_000_000).default(10_000),
   /** Most sessions held at once; beyond it the least recently used are released. */
   heldSessions: whole(16, 10_000_000).default(10_000),
+  /** A session that no scope used for this long is released, at twice this at the latest, in milliseconds. */
+  idleReleaseMs: whole(1_000, 86_400_000).default(600_000),
+  /** Most bytes of one attribute's value, encoded. */
+  attributeBytes: whole(1, limits.valueBytes).default(256 * 1024),
+  /** Most bytes of all of a session's values together. */
+  sessionBytes: whole(1, limits.sessionBytes).default(1024 * 1024),
+  /** Most attributes of a session. */
+  attributes: whole(1, limits.attributes).default(256),
   /** How long a shutdown waits for running scopes, and then for answers, in milliseconds. */
   closeMs: whole(0, 600_000).default(2_000),
 });

@@ -19,6 +19,8 @@ export interface SessionsSettings extends HolderRules, GateSettings {
   readonly commitWaitMs: number;
   /** Most sessions held at once; beyond it the least recently used are released (rule 3). */
   readonly heldSessions: number;
+  /** A session that no scope used for this long is released, at twice this at the latest, in milliseconds (rule 3). */
+  readonly idleReleaseMs: number;
   /** How long a shutdown waits for running scopes, and then for the answers of its releases, in milliseconds. */
   readonly closeMs: number;
 }
@@ -56,6 +58,7 @@ export class LockedSessions {
   private closing = false;
   private closed: Promise<void> | undefined;
   private onIdle: (() => void) | undefined;
+  private cancelSweep = () => {};
   private expiry = { at: Infinity, cancel: () => {} };
   private readonly commitDeadline = () => this.deadline(this.settings.commitWaitMs);
 
@@ -84,6 +87,7 @@ export class LockedSessions {
 
   /** Resolves when the broker is there for the first time. Scopes may be run before: they wait. */
   start(): Promise<void> {
+    this.sweepLater();
     return this.driver.start();
   }
 
@@ -171,6 +175,7 @@ export class LockedSessions {
     }
     await this.driver.close(this.settings.closeMs);
     this.expiry.cancel();
+    this.cancelSweep();
   }
 
   private leave(gate: SessionGate, scope: Scope): Promise<void> | undefined {
@@ -236,6 +241,14 @@ export class LockedSessions {
         gate.refused(event.why, event.detail);
     }
     if (gate.forgettable) this.gates.delete(id);
+  }
+
+  /** Releases what was not used between two sweeps. */
+  private sweepLater(before = 0): void {
+    this.cancelSweep = this.ports.clock.after(this.settings.idleReleaseMs, () => {
+      for (const gate of this.gates.values()) if (gate.used <= before) gate.releaseIfIdle();
+      this.sweepLater(this.tally.scopes);
+    });
   }
 
   /** Makes room for a sixteenth of the cap at once, so that the search is paid rarely. */

@@ -6,11 +6,11 @@ import { noChanges, type Changes, type HeldGrant, type RefusalReason } from '#pr
 import type { LockPlan } from './lock-plan.js';
 import type { LockRequest } from './lock-waits.js';
 import { LockedSessionError } from './errors.js';
-import { HeldSession } from './held-session.js';
+import { HeldSession, type SizeLimits } from './held-session.js';
 import { LocalGrant } from './local-grant.js';
 import type { Scope } from './scope.js';
 
-export interface GateSettings {
+export interface GateSettings extends SizeLimits {
   /** Keep the lock until it is recalled, or give it back as soon as no scope is inside (rule 3). */
   readonly holdPolicy: 'until-recalled' | 'until-idle';
   /** How long after a recall scopes that are inside may still start, in milliseconds (rule 5). */
@@ -111,7 +111,7 @@ export class SessionGate {
 
   /** Opens the gate on a session that only this process knows: its id was just made (rule 16). */
   openLocal(): void {
-    this.held = new HeldSession(new LocalGrant(this.id), (grant, changes) => this.send(grant, changes));
+    this.held = this.hold(new LocalGrant(this.id));
     this.open = true;
   }
 
@@ -126,7 +126,7 @@ export class SessionGate {
 
   granted(grant: HeldGrant, contended: boolean): void {
     const local = this.held?.grant;
-    const held = this.held ?? new HeldSession(grant, (current, changes) => this.send(current, changes));
+    const held = this.held ?? this.hold(grant);
     this.held = held;
     this.open = true;
     if (local instanceof LocalGrant) {
@@ -354,6 +354,10 @@ export class SessionGate {
     const deadline = Math.max(...line.map((entrant) => entrant.deadline));
     const create = line.some((entrant) => entrant.create) ? noChanges.set : undefined;
     this.keeper.want(this.id, deadline, create);
+  }
+
+  private hold(grant: HeldGrant): HeldSession {
+    return new HeldSession(grant, this.keeper.settings, (...of) => this.send(...of));
   }
 
   private send(grant: HeldGrant, changes: Changes): void {

@@ -110,8 +110,11 @@ export class HolderMachine {
   private readonly renewals = new Map<number, { n: number; sentAt: number }>();
   private readonly epochs = new Map<number, number>();
   private requests = 0;
-  /** The store has answered once. Until then partition 0 is asked, so that a missing store is noticed before somebody waits. */
-  private heard = false;
+  /**
+   * Partitions whose store must learn, and confirm by any frame, where this holder is reached now: else a late grant or a recall would go to the queue of an
+   * old connection for ever. Partition 0 from the start, so that a missing store is noticed before somebody waits.
+   */
+  private readonly unheard = new Set([0]);
 
   private outbox = new Map<number, HolderMessage[]>();
   private events: HolderEvent[] = [];
@@ -162,27 +165,24 @@ export class HolderMachine {
     session.known = grip;
   }
 
-  /**
-   * A connection stands: everything that is unanswered is sent again. Every partition that was ever asked for something learns where the holder is
-   * reached now: a late grant or a recall must not go to the old queue for ever.
-   */
+  /** A connection stands: everything that is unanswered is sent again, and every partition ever asked learns the new queue. */
   connected(now: Now): void {
+    for (const partition of this.renewals.keys()) this.unheard.add(partition);
     for (const session of this.unanswered) this.repeat(session, now);
-    for (const partition of this.renewals.keys()) this.renew(partition, now);
-    if (!this.heard) this.renew(0, now);
+    for (const partition of this.unheard) this.renew(partition, now);
   }
 
   /** Repeats and renews what is due. To be called every `repeatMs` / 2 or so while `busy`. */
   tick(now: Now): void {
     for (const session of this.unanswered) this.repeat(session, now, this.rules.repeatMs);
-    for (const partition of this.heard ? this.population.keys() : [0, ...this.population.keys()]) {
+    for (const partition of new Set([...this.unheard, ...this.population.keys()])) {
       if (now.mono - (this.renewals.get(partition)?.sentAt ?? 0) >= this.rules.renewMs) this.renew(partition, now);
     }
   }
 
   /** Whether there is anything to renew or repeat. */
   get busy(): boolean {
-    return this.sessions.size > 0 || !this.heard;
+    return this.sessions.size > 0 || this.unheard.size > 0;
   }
 
   receive(frame: StoreFrame, now: Now): void {
@@ -192,7 +192,7 @@ export class HolderMachine {
       return;
     }
     this.epochs.set(partition, epoch);
-    this.heard = true;
+    this.unheard.delete(partition);
     for (const message of frame.messages) {
       switch (message.kind) {
         case 'grant':
