@@ -8,6 +8,7 @@ import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { removeAmqpDeployment } from '#broker';
 import { findBroker } from './broker.js';
 import { startGateway } from './gateway.js';
 import { leaveLastWill } from './last-will.js';
@@ -99,6 +100,7 @@ async function startShops(brokerUrl: string): Promise<string[]> {
   endings.push(() => will.execute());
 
   const broker = { AMQP_URL: brokerUrl, AMQP_PREFIX: `locked-session-demo-${randomUUID()}` };
+  endings.push(() => removeAmqpDeployment(brokerUrl, broker.AMQP_PREFIX, partitions));
   const store = await start({
     name: 'store',
     script: 'dist/apps/store/src/main.js',

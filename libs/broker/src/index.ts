@@ -1,5 +1,6 @@
 /** The broker: its port, its adapters, and the two small ports that every driver needs beside it. */
 export { AmqpBroker, type AmqpSettings } from './amqp.broker.js';
+export { removeAmqpDeployment } from './amqp.removal.js';
 export type {
   Broker,
   BrokerCounters,

@@ -54,10 +54,10 @@ const action = fc.record({
   mode: fc.constantFrom<LockMode>('read', 'write'),
 });
 
-it('excludes, keeps the order, refuses exactly the circles, and forgets nobody', () => {
+it('excludes, keeps the order, refuses exactly the circles, and forgets nobody', { timeout: 60_000 }, () => {
   fc.assert(
     fc.property(fc.array(action, { maxLength: 80, size: 'max' }), (actions) => new Run(actions).check()),
-    { numRuns: 2_000 },
+    { numRuns: 1_000 },
   );
 });
 
@@ -131,7 +131,7 @@ class Run {
       (each) =>
         each.scope.table === waiter.scope.table && conflict(each, waiter) && !waiter.mayOvertake.has(each),
     );
-    expect(overtaken.map(({ scope }) => scope.label)).toEqual([]);
+    if (overtaken.length > 0) expect(overtaken.map(({ scope }) => scope.label)).toEqual([]);
     this.line.push(...after);
   }
 
@@ -154,10 +154,8 @@ class Run {
     for (const a of this.live) {
       for (const b of this.live) {
         if (a.table !== b.table || isAround(a, b) || isAround(b, a)) continue;
-        for (const x of a.holds ?? []) {
-          for (const y of b.holds ?? [])
-            expect(conflict(wishOf(x), wishOf(y)) && [a.label, b.label]).toBe(false);
-        }
+        const shared = a.holds?.find((x) => b.holds?.some((y) => conflict(wishOf(x), wishOf(y))));
+        if (shared) expect.fail(`${a.label} and ${b.label} both have '${shared.lock.name}'`);
       }
     }
   }

@@ -4,6 +4,7 @@ import {
   Inject,
   Logger,
   Module,
+  type BeforeApplicationShutdown,
   type DynamicModule,
   type OnApplicationBootstrap,
   type OnApplicationShutdown,
@@ -46,7 +47,7 @@ const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<LockedSessionO
 @Module({})
 export class LockedSessionModule
   extends ConfigurableModuleClass
-  implements OnApplicationBootstrap, OnApplicationShutdown
+  implements OnApplicationBootstrap, BeforeApplicationShutdown, OnApplicationShutdown
 {
   private readonly log = new Logger('LockedSession');
 
@@ -59,6 +60,11 @@ export class LockedSessionModule
     this.binding.sessions
       .start()
       .catch((error: unknown) => this.log.error(`cannot join the broker: ${String(error)}`));
+  }
+
+  /** Nest lets requests under way end before it goes on: those that only wait for a lock must not hold it up. */
+  beforeApplicationShutdown(): void {
+    this.binding.sessions.turnAway();
   }
 
   /** Requests under way have ended by now: every lock is released. */

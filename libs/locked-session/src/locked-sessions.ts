@@ -161,9 +161,14 @@ export class LockedSessions {
     return this.closed;
   }
 
-  private async end(): Promise<void> {
+  /** Takes no new scopes, and turns away those that wait for a lock; what runs goes on. */
+  turnAway(): void {
     this.closing = true;
     for (const gate of [...this.gates.values()]) gate.close();
+  }
+
+  private async end(): Promise<void> {
+    this.turnAway();
     if (this.running > 0) {
       await new Promise<void>((resolve) => {
         const cancel = this.ports.clock.after(this.settings.closeMs, resolve);

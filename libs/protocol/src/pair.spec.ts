@@ -1,0 +1,407 @@
+/** Both machines together, over a wire that loses, doubles and delays: races by name, and anything at all at random. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { Pair, testRules, type TestHolder } from './pair.harness.js';
+
+const pairOf = (polite: readonly string[] = [], rules = testRules) => {
+  const pair = new Pair(rules);
+  for (const name of ['a', 'b', 'c']) pair.holder(name).polite = polite.includes(name);
+  pair.run(5).told();
+  return { pair, a: pair.holder('a'), b: pair.holder('b'), c: pair.holder('c') };
+};
+
+describe('a handoff', () => {
+  it('takes four messages from the request to the grant', () => {
+    const { pair, a, b } = pairOf();
+    a.want('s');
+    pair.run();
+    a.commit('s', { cart: '1' });
+    pair.run().told();
+    b.want('s');
+    pair.run();
+    a.release('s', { cart: '2' });
+    pair.run();
+    expect(pair.told()).toEqual([
+      'b: acquire s #1',
+      'store → a: recall s 1.1',
+      'a: release s 1.1 seq 2 {cart=2}',
+      'store → a: released s 1.1',
+      'store → b: grant s #1 1.2 {cart=2}',
+    ]);
+    expect(b.sees('s')).toEqual({ cart: '2' });
+  });
+
+  it('rule 5: whoever asks again after its release waits behind those who waited', () => {
+    const { pair, a, b } = pairOf();
+    a.want('s');
+    pair.run();
+    b.want('s');
+    pair.run().told();
+    a.release('s', { cart: '1' }).want('s');
+    pair.run();
+    expect(pair.told()).toEqual([
+      'a: release s 1.1 seq 1 {cart=1}',
+      'a: acquire s #2 knows 1.1.1',
+      'store → a: released s 1.1',
+      'store → b: grant s #1 1.2 {cart=1}',
+      'store → b: recall s 1.2',
+    ]);
+    b.release('s', { user: 'u' });
+    pair.run();
+    expect(pair.told().at(-1)).toBe('store → a: grant s #2 1.3 {user=u} keep cart');
+    expect(a.sees('s')).toEqual({ cart: '1', user: 'u' });
+  });
+});
+
+describe('loss', () => {
+  it('a lost request is repeated', () => {
+    const { pair, a } = pairOf();
+    pair.lose('acquire');
+    a.want('s');
+    pair.run(testRules.repeatMs - 1);
+    expect(a.holds('s')).toBe(false);
+    pair.run();
+    expect(a.holds('s')).toBe(true);
+  });
+
+  it('rule 12: a lost grant is said again to its request', () => {
+    const { pair, a } = pairOf();
+    pair.lose('grant');
+    a.want('s');
+    pair.run(2_000);
+    expect(pair.told()).toEqual([
+      'a: acquire s #1',
+      'store → a: grant s #1 1.1',
+      'a: acquire s #1',
+      'store → a: grant s #1 1.1',
+    ]);
+    expect(a.holds('s')).toBe(true);
+  });
+
+  it('rule 4: a lost recall is said again when the waiter repeats', () => {
+    const { pair, a, b } = pairOf(['a']);
+    a.want('s');
+    pair.run();
+    pair.lose('recall');
+    b.want('s');
+    pair.run(testRules.repeatMs + 10);
+    expect(b.holds('s')).toBe(true);
+  });
+
+  it('rule 4: a lost recall is said again with the renewal', () => {
+    const { pair, a, b } = pairOf(['a']);
+    a.want('s');
+    pair.run();
+    pair.lose('recall').lose('recall').lose('recall');
+    b.want('s');
+    pair.run(testRules.renewMs + 10);
+    expect(b.holds('s')).toBe(true);
+  });
+
+  it('rule 6: a lost commit and what followed it are sent again, in order', () => {
+    const { pair, a } = pairOf();
+    a.want('s');
+    pair.run();
+    pair.lose('commit');
+    a.commit('s', { cart: '1' }).commit('s', { cart: '2' });
+    pair.run(2_000);
+    expect(a.held('s')).toMatchObject({ seq: 2, acknowledged: 2 });
+    expect(pair.stored('s')).toEqual({ cart: '2' });
+    expect(pair.store.counters.commits).toBe(2);
+  });
+
+  it('rule 6: a lost answer is given again, and the change is not doubled (race 6)', () => {
+    const { pair, a, b } = pairOf(['b']);
+    a.want('s');
+    pair.run();
+    b.want('s');
+    pair.run();
+    pair.lose('released');
+    a.release('s', { cart: '1' });
+    pair.run();
+    b.commit('s', { cart: '12' });
+    pair.run(testRules.repeatMs + 10);
+    expect(a.happened().at(-1)).toBe('acknowledged s 1.1 1');
+    expect(pair.stored('s')).toEqual({ cart: '12' });
+  });
+
+  it('a lost cancel: the late grant comes back, and goes to the next', () => {
+    const { pair, a, b, c } = pairOf();
+    a.want('s');
+    pair.run();
+    b.want('s');
+    pair.run();
+    c.want('s');
+    pair.lose('cancel');
+    b.giveUp('s');
+    pair.run();
+    a.release('s');
+    pair.run();
+    expect(pair.told().slice(-5)).toEqual([
+      'store → a: released s 1.1',
+      'store → b: grant s #1 1.2 contended',
+      'b: release s 1.2 seq 0',
+      'store → b: released s 1.2',
+      'store → c: grant s #1 1.3',
+    ]);
+  });
+
+  it('a new connection repeats everything at once, and is granted there', () => {
+    const { pair, a } = pairOf();
+    a.want('s');
+    pair.lose('grant').run();
+    a.reconnect();
+    pair.run();
+    expect(a.holds('s')).toBe(true);
+    expect(pair.time).toBeLessThan(testRules.repeatMs);
+  });
+});
+
+describe('races', () => {
+  it('race 5: grant lost, recall returned, the grant said again before that arrived: no change is lost', () => {
+    const { pair, a, b } = pairOf();
+    a.want('s');
+    pair.lose('grant').run();
+    const recalled = pair.holdBack('release');
+    b.want('s');
+    pair.run();
+    expect(pair.told().slice(-2)).toEqual(['store → a: recall s 1.1', 'a: release s 1.1 seq 0']);
+    a.reconnect(); // its request is repeated, and answered by the same grant
+    pair.run();
+    expect(a.holds('s'), 'what was returned is not taken').toBe(false);
+    recalled();
+    pair.run();
+    expect(b.holds('s')).toBe(true);
+    b.release('s');
+    pair.run(testRules.repeatMs + 10);
+    expect(a.held('s').token).toEqual([1, 3]);
+  });
+
+  it('the grant and the cancel of its request cross: the lock goes to the next at once', () => {
+    const { pair, a, b } = pairOf();
+    const late = pair.holdBack('grant');
+    a.want('s');
+    b.want('s');
+    pair.run();
+    a.giveUp('s');
+    pair.run();
+    expect(b.holds('s')).toBe(true);
+    late();
+    pair.run();
+    expect(pair.told().slice(-2)).toEqual(['a: release s 1.1 seq 0', 'store → a: released s 1.1']);
+    expect(b.commit('s', { cart: '1' }).held('s').seq).toBe(1);
+    pair.run();
+    expect(b.held('s').acknowledged).toBe(1);
+  });
+
+  it('the next request overtakes the release: nobody waits for itself', () => {
+    const { pair, a } = pairOf();
+    a.want('s');
+    pair.run();
+    const release = pair.holdBack('release');
+    a.release('s', { cart: '1' }).want('s');
+    pair.run();
+    expect(a.holds('s')).toBe(false);
+    release();
+    pair.run();
+    expect(a.held('s').token).toEqual([1, 2]);
+    expect(a.sees('s')).toEqual({ cart: '1' });
+  });
+
+  it('rule 2: a request of an old connection arrives after the one that followed it', () => {
+    const { pair, a, b, c } = pairOf();
+    a.want('s');
+    pair.run();
+    const late = pair.holdBack('acquire');
+    b.want('s').giveUp('s');
+    b.want('s');
+    pair.run();
+    c.want('s');
+    pair.run();
+    late();
+    pair.run();
+    a.release('s');
+    pair.run();
+    expect(b.held('s').token, 'its place is kept').toEqual([1, 2]);
+  });
+
+  it('rule 13: another store takes over: who waits keeps its place, who holds its lock', () => {
+    const { pair, a, b, c } = pairOf();
+    a.want('s');
+    pair.run();
+    b.want('s');
+    pair.run();
+    c.want('s');
+    a.commit('s', { cart: '1' });
+    pair.run();
+    pair.takeOver();
+    pair.run();
+    expect(a.happened().at(-1)).toBe('recalled s 1.1');
+    a.release('s', { cart: '2' });
+    pair.run();
+    expect(b.held('s').token).toEqual([2, 1]);
+    b.release('s');
+    pair.run();
+    expect(c.held('s').token).toEqual([2, 2]);
+    expect(c.sees('s')).toEqual({ cart: '2' });
+  });
+
+  it('rule 13: a grant of the old owner that comes after a word of the new one is dropped, and said again by it', () => {
+    const { pair, a } = pairOf();
+    a.want('other');
+    pair.run();
+    const late = pair.holdBack('grant');
+    a.want('s');
+    pair.run();
+    pair.takeOver();
+    a.commit('other', { x: '1' });
+    pair.run();
+    late();
+    pair.run();
+    expect(a.holds('s')).toBe(false);
+    expect(a.machine.counters.staleFrames).toBe(1);
+    pair.run(testRules.repeatMs);
+    expect(a.held('s').token).toEqual([1, 2]);
+  });
+
+  it('race 7: a power loss took back what a holder was told is durable: its grant ends, and the session goes on', () => {
+    const { pair, a, b } = pairOf();
+    a.want('s');
+    pair.run();
+    a.commit('s', { cart: '1' });
+    pair.run();
+    a.commit('s', { cart: '2' });
+    pair.run();
+    pair.takeOver(1);
+    a.commit('s', { cart: '3' });
+    pair.run();
+    expect(a.happened().at(-1)).toBe('lost s 1.1 outcome-unknown');
+    b.want('s');
+    pair.run();
+    expect(b.sees('s')).toEqual({ cart: '1' });
+  });
+
+  it('race 7: a copy of what a power loss took back is not mixed into the next grant', () => {
+    const { pair, a, b } = pairOf();
+    a.want('s');
+    pair.run();
+    a.commit('s', { cart: '1' });
+    pair.run();
+    b.want('s');
+    pair.run();
+    a.commit('s', { cart: '2' }).release('s');
+    pair.lose('grant').lose('acquire');
+    a.want('s');
+    pair.run();
+    expect(a.happened().at(-1)).toBe('acknowledged s 1.1 3');
+    pair.takeOver(2); // cart=2 and the release are gone
+    pair.run(testRules.repeatMs);
+    b.commit('s', { user: 'u' }).release('s');
+    pair.run();
+    expect(pair.stored('s')).toEqual({ cart: '1', user: 'u' });
+    expect(a.sees('s')).toEqual({ cart: '1', user: 'u' });
+  });
+});
+
+describe('at random', () => {
+  const sessions = ['s', 't'];
+  const names = ['a', 'b', 'c'];
+  const kinds = [
+    'acquire',
+    'cancel',
+    'commit',
+    'release',
+    'grant',
+    'recall',
+    'committed',
+    'released',
+  ] as const;
+  const who = fc.constantFrom(...names);
+  const session = fc.constantFrom(...sessions);
+  const kind = fc.constantFrom(...kinds);
+  const step = fc.oneof(
+    { weight: 6, arbitrary: fc.record({ what: fc.constant('want'), who, session }) },
+    { weight: 6, arbitrary: fc.record({ what: fc.constant('add'), who, session }) },
+    { weight: 4, arbitrary: fc.record({ what: fc.constant('release'), who, session }) },
+    { weight: 1, arbitrary: fc.record({ what: fc.constant('giveUp'), who, session }) },
+    { weight: 1, arbitrary: fc.record({ what: fc.constant('reconnect'), who }) },
+    { weight: 1, arbitrary: fc.record({ what: fc.constantFrom('takeOver', 'evict') }) },
+    { weight: 3, arbitrary: fc.record({ what: fc.constantFrom('lose', 'double', 'holdBack'), kind }) },
+    { weight: 5, arbitrary: fc.record({ what: fc.constant('run'), ms: fc.integer({ min: 1, max: 20 }) }) },
+    {
+      weight: 1,
+      arbitrary: fc.record({ what: fc.constant('run'), ms: fc.integer({ min: 500, max: 2_500 }) }),
+    },
+  );
+  type Step = { what: string; who?: string; session?: string; kind?: (typeof kinds)[number]; ms?: number };
+
+  /** One day of three holders that add one to a sum, each time from what it sees. */
+  class Day {
+    readonly pair: Pair;
+    private readonly added = new Map(sessions.map((id) => [id, 0]));
+    private readonly late: (() => void)[] = [];
+
+    constructor() {
+      this.pair = pairOf([], { ...testRules, endedGrants: 100 }).pair;
+    }
+
+    step({ what, who: name = '', session: id = '', kind: of = 'grant', ms = 0 }: Step): void {
+      const { pair } = this;
+      const holder = pair.holder(name || 'a');
+      if (what === 'want') holder.want(id);
+      else if (what === 'giveUp') holder.giveUp(id);
+      else if (what === 'add' && holder.holds(id)) this.add(holder, id);
+      else if (what === 'release' && holder.holds(id)) holder.release(id);
+      else if (what === 'reconnect') holder.reconnect();
+      else if (what === 'takeOver') pair.takeOver();
+      else if (what === 'evict') pair.store.evict(0);
+      else if (what === 'lose') pair.lose(of);
+      else if (what === 'double') pair.double(of);
+      else if (what === 'holdBack') this.late.push(pair.holdBack(of));
+      else if (what === 'run') pair.run(ms);
+    }
+
+    /** Nothing is lost any more, what was held back arrives, and everybody gets a last turn. */
+    end(): void {
+      const { pair } = this;
+      pair.heal();
+      for (const arrive of this.late) arrive();
+      const holders = names.map((name) => pair.holder(name));
+      for (const holder of holders) holder.polite = true;
+      for (const holder of holders) for (const id of sessions) if (holder.holds(id)) holder.release(id);
+      pair.run(3 * testRules.repeatMs);
+      for (const holder of holders) {
+        for (const id of sessions) {
+          holder.want(id);
+          pair.run(3 * testRules.repeatMs);
+          expect(holder.holds(id), `${holder.name} gets its turn`).toBe(true);
+          this.add(holder, id);
+          holder.release(id);
+        }
+      }
+      pair.run(3 * testRules.repeatMs);
+      for (const id of sessions) expect(pair.stored(id)).toEqual({ sum: String(this.added.get(id)) });
+      for (const holder of holders) expect(holder.machine.snapshot()).toEqual({ sessions: 0, unanswered: 0 });
+      expect(pair.store.snapshot()).toMatchObject({ waiting: 0, contended: 0 });
+      expect(pair.unsettledFrames).toBe(0);
+    }
+
+    private add(holder: TestHolder, id: string): void {
+      const sum = Number(holder.sees(id)['sum'] ?? 0) + 1;
+      expect(sum, `${holder.name} sees every addition, once`).toBe(this.added.get(id)! + 1);
+      this.added.set(id, sum);
+      holder.commit(id, { sum: String(sum) });
+    }
+  }
+
+  it('no two hold one session, no addition is lost or doubled, and everything comes to rest', () => {
+    fc.assert(
+      fc.property(fc.array(step as fc.Arbitrary<Step>, { minLength: 5, maxLength: 80 }), (steps) => {
+        const day = new Day();
+        for (const one of steps) day.step(one);
+        day.end();
+      }),
+      { numRuns: Number(process.env['PAIR_RUNS'] ?? 300) },
+    );
+  }, 600_000);
+});
