@@ -25,7 +25,7 @@ const read = (holder: LockedSessions, id = 's') =>
 const codeOf = (promise: Promise<unknown>) =>
   promise.then(
     () => 'fulfilled',
-    (error: { code?: string }) => error.code ?? String(error),
+    (error: Error & { code?: string }) => error.code ?? error.message,
   );
 
 async function scene(options: DeploymentOptions = {}) {
@@ -179,6 +179,24 @@ describe('the lock between processes', () => {
         ['b', ['3']],
       ]),
     );
+  });
+
+  it('rule 12: a grant that went to the queue of a dead connection comes back once the holder has another', async () => {
+    const { until, world, deployment, one, two } = await scene();
+    const inside = gate();
+    const goOn = gate();
+    const holding = run(two, {}, async () => {
+      inside.open();
+      await goOn.opened;
+    });
+    await until(inside.opened);
+    const impatient = codeOf(run(one, { waitMs: 100 }, () => {}));
+    await world.run(() => two.counters().recalls === 1, 1_000);
+    deployment.network.breakHolder('one');
+    goOn.open();
+    await until(holding);
+    expect(await until(impatient)).toBe('wait-timeout');
+    expect(await until(codeOf(run(two, {}, () => {})))).toBe('fulfilled');
   });
 
   it('an orderly end releases everything, and the other process goes on at once', async () => {
