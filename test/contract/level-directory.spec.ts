@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { ClassicLevel } from 'classic-level';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { LevelRepository, RepositoryError } from '#repository';
-import { deployment, stored, write } from './repository.place.js';
+import { deployment, marks, stored, write } from './repository.place.js';
 
 let parent: string;
 let directory: string;
@@ -68,13 +68,17 @@ it.each(['process', 'disk'])(
 
       await using(async (repository, epoch) => {
         expect(epoch).toBe(2 * round); // the writer's claims, and these
+        const due = await marks(repository, 0);
         for (const [lane, last] of acknowledged) {
-          const [left, right] = Object.values(await stored(repository, 0, [`${lane}-left`, `${lane}-right`]));
+          const sides = [`${lane}-left`, `${lane}-right`];
+          const [left, right] = Object.values(await stored(repository, 0, sides));
           const number = Number(left![0]);
           expect(number - last).toBeOneOf([0, 1]); // a lane has one apply under way
           const large = Buffer.alloc(40_000, `${number}`).toString();
           expect(left).toEqual([`${number}`, { small: `${number}`, large }]);
           expect(right).toEqual(left);
+          const marked = due.filter(([id]) => sides.includes(id));
+          expect(marked).toEqual(sides.map((side) => [side, number])); // by id within a mark, as LevelDB's keys are
         }
       });
     }

@@ -1,3 +1,4 @@
+/** The embedded repository keeps the contract in each of its settings; and its batches, syncs and failed writes. */
 import { mkdtemp, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -5,7 +6,7 @@ import { ClassicLevel } from 'classic-level';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { LevelRepository, RepositoryError, type LevelRepositorySettings } from '#repository';
 import { repositoryContract } from './repository.contract.js';
-import { deployment, stored, write } from './repository.place.js';
+import { deployment, marks, stored, write } from './repository.place.js';
 
 const temporary = () => mkdtemp(join(tmpdir(), 'locked-session-'));
 
@@ -68,11 +69,12 @@ describe('LevelRepository', () => {
       }));
   };
 
-  it('keeps everything over a restart: sessions, epochs, the longest lease and what the deployment is', async () => {
+  it('keeps everything over a restart: sessions, marks, epochs, the longest lease and what the deployment is', async () => {
     await repository.claim(0, { ...deployment, leaseMs: 9_000 });
-    await repository.apply(0, 1, [write('s', 'head', { cart: 'apple' })]);
+    await repository.apply(0, 1, [write('s', 'head', { cart: 'apple' }, { was: undefined, is: 10 })]);
     await repository.close();
     repository = await opened(directory);
+    expect(await marks(repository, 0)).toEqual([['s', 10]]);
     expect(await stored(repository, 0, ['s'])).toEqual({ s: ['head', { cart: 'apple' }] });
     await expect(repository.claim(0, { ...deployment, partitions: 8 })).rejects.toThrow('4 partitions');
     expect(await repository.claim(0, deployment)).toEqual({ epoch: 2, longestLeaseMs: 9_000 });
@@ -91,11 +93,13 @@ describe('LevelRepository', () => {
     const before = [
       repository.apply(0, epoch, [write('s', '1')]),
       repository.load(0, ['s']),
+      repository.due(0, 0, 1),
       repository.close(),
     ];
     const after = [
       repository.apply(0, epoch, []),
       repository.load(0, ['s']),
+      repository.due(0, 0, 1),
       repository.claim(0, deployment),
     ];
     for (const { reason } of (await Promise.allSettled(after)) as PromiseRejectedResult[])

@@ -1,5 +1,5 @@
 // A store to be killed: node level-writer.mjs <repository module> <directory> <durability>. It claims partition 0 and writes
-// without end, in eight lanes at once. An apply of a lane writes its two sessions whole; once it is acknowledged,
+// without end, in eight lanes at once. An apply of a lane writes its two sessions whole and moves their marks; once it is acknowledged,
 // "<lane> <number>" goes to stdout. An error ends the process, with its message on stderr.
 const [, , module, directory, durability] = process.argv;
 const { LevelRepository } = await import(module);
@@ -20,6 +20,7 @@ async function writeFor(repository, epoch, lane) {
   const [found] = (await repository.load(0, sessions)).values();
   for (let number = found ? Number(Buffer.from(found.head)) + 1 : 1; ; number += 1) {
     const head = Buffer.from(`${number}`);
+    const expires = { was: number > 1 ? number - 1 : undefined, is: number };
     // Larger than a block of LevelDB's log, so that a kill may tear a record in two.
     const set = new Map([
       ['small', head],
@@ -28,7 +29,7 @@ async function writeFor(repository, epoch, lane) {
     await repository.apply(
       0,
       epoch,
-      sessions.map((session) => ({ session, head, set, delete: [] })),
+      sessions.map((session) => ({ session, head, set, delete: [], expires })),
     );
     process.stdout.write(`${lane} ${number}\n`);
   }

@@ -1,3 +1,4 @@
+/** The repository in memory keeps the contract, and serves several stores at once. */
 import { expect, it } from 'vitest';
 import { EpochLostError, MemoryRepository } from '#repository';
 import { repositoryContract } from './repository.contract.js';

@@ -4,8 +4,13 @@
  */
 import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { DeploymentMismatchError, EpochLostError, type SessionRepository } from '#repository';
-import { deployment, stored, write, type Place } from './repository.place.js';
+import {
+  DeploymentMismatchError,
+  EpochLostError,
+  type SessionRepository,
+  type SessionWrite,
+} from '#repository';
+import { deployment, marks, stored, write, type Place } from './repository.place.js';
 import { walk, walks } from './repository.walk.js';
 
 export function repositoryContract(name: string, make: () => Promise<Place>, { runs = 100 } = {}): void {
@@ -194,13 +199,135 @@ export function repositoryContract(name: string, make: () => Promise<Place>, { r
         expect(await stored(repository, 0, ['s'])).toEqual({ s: ['head', { cart: 'apple' }] });
       });
     });
+
+    describe('expiry', () => {
+      /** Writes `s`, or another session, and moves its mark. */
+      const move = (was: number | undefined, is: number | undefined, session = 's') =>
+        write(session, 'head', {}, { was, is });
+      const remove = (was: number | undefined, session = 's') =>
+        write(session, null, {}, { was, is: undefined });
+
+      it('names what is due by then, the earliest first, up to the limit', async () => {
+        const epoch = await claim();
+        const at = { z: 0, y: 9, x: 10, w: 100, v: 1_795_000_000_000, u: Number.MAX_SAFE_INTEGER };
+        const entries = Object.entries(at);
+        const writes = entries.toReversed().map(([id, expires]) => move(undefined, expires, id));
+        await repository.apply(0, epoch, [...writes, write('unmarked', 'head')]);
+        expect(await marks(repository, 0)).toEqual(entries);
+        expect(await marks(repository, 0, { before: 9 })).toEqual(entries.slice(0, 2));
+        expect(await marks(repository, 0, { before: 99 })).toEqual(entries.slice(0, 3));
+        expect(await marks(repository, 0, { limit: 4 })).toEqual(entries.slice(0, 4));
+        expect(await marks(repository, 0, { before: 10, limit: 1 })).toEqual(entries.slice(0, 1));
+        expect(await marks(repository, 0, { limit: 0 })).toEqual([]);
+      });
+
+      it('names those of the partition alone', async () => {
+        for (const partition of [1, 10])
+          await repository.apply(partition, await claim(partition), [move(undefined, partition)]);
+        for (const partition of [1, 10])
+          expect(await marks(repository, partition)).toEqual([['s', partition]]);
+        expect(await marks(repository, 0)).toEqual([]);
+      });
+
+      it('tells any ids of one mark apart', async () => {
+        const epoch = await claim();
+        const ids = ['!', '/', '0', 'a', 'a!', 'aa', 'head', 'x'.repeat(128)];
+        await repository.apply(
+          0,
+          epoch,
+          ids.map((id) => move(undefined, 5, id)),
+        );
+        await repository.apply(0, epoch, [remove(5, 'a')]);
+        const named = (await marks(repository, 0, { before: 5 })).map(([id]) => id);
+        expect(named.toSorted()).toEqual(ids.filter((id) => id !== 'a'));
+      });
+
+      it('moves a mark to and fro, within one turn too, and takes it away', async () => {
+        const epoch = await claim();
+        const after = async (...writes: SessionWrite[]) => {
+          await Promise.all(writes.map((change) => repository.apply(0, epoch, [change])));
+          return marks(repository, 0);
+        };
+        expect(await after(move(undefined, 10))).toEqual([['s', 10]]);
+        expect(await after(move(10, 20))).toEqual([['s', 20]]);
+        expect(await after(move(20, 20))).toEqual([['s', 20]]);
+        expect(await after(write('s', 'unchanged'))).toEqual([['s', 20]]);
+        expect(await after(move(20, 30), move(30, 20), move(20, 30))).toEqual([['s', 30]]);
+        expect(await after(move(30, 40), move(40, 50), write('s', 'unchanged'))).toEqual([['s', 50]]);
+        expect(await after(move(50, undefined))).toEqual([]);
+        expect(await after(move(undefined, 60), move(60, undefined))).toEqual([]);
+      });
+
+      it('takes several moves of one apply in their order', async () => {
+        const epoch = await claim();
+        await repository.apply(0, epoch, [move(undefined, 1), remove(1), move(undefined, 3), move(3, 2)]);
+        expect(await marks(repository, 0)).toEqual([['s', 2]]);
+      });
+
+      it('forgets a removed session, one just marked too', async () => {
+        const epoch = await claim();
+        await repository.apply(0, epoch, [move(undefined, 10), move(undefined, 15, 'other')]);
+        await repository.apply(0, epoch, [write('s', null, {}, { was: 10, is: 99 })]);
+        expect(await marks(repository, 0)).toEqual([['other', 15]]);
+        await Promise.all([
+          repository.apply(0, epoch, [move(undefined, 20)]),
+          repository.apply(0, epoch, [remove(20)]),
+        ]);
+        expect(await marks(repository, 0)).toEqual([['other', 15]]);
+        await Promise.all([
+          repository.apply(0, epoch, [move(undefined, 30)]),
+          repository.apply(0, epoch, [remove(30)]),
+          repository.apply(0, epoch, [move(undefined, 40)]),
+        ]);
+        expect(await marks(repository, 0)).toEqual([
+          ['other', 15],
+          ['s', 40],
+        ]);
+      });
+
+      it('clears an entry left behind once a write names it, whether the session is there or not', async () => {
+        const epoch = await claim();
+        await repository.apply(0, epoch, [move(undefined, 10), move(undefined, 11, 'gone')]);
+        await repository.apply(0, epoch, [move(undefined, 20), write('gone', null)]); // wrongly, without what was
+        await repository.apply(0, epoch, [move(10, 20), remove(11, 'gone')]);
+        expect(await marks(repository, 0)).toEqual([['s', 20]]);
+      });
+
+      it('moves no mark by a write that bears an old epoch', async () => {
+        const old = await claim();
+        await repository.apply(0, old, [move(undefined, 10)]);
+        await claim();
+        for (const change of [move(10, 20), move(10, undefined), remove(10), move(undefined, 5, 'new')])
+          await expect(repository.apply(0, old, [change])).rejects.toBeInstanceOf(EpochLostError);
+        expect(await marks(repository, 0)).toEqual([['s', 10]]);
+      });
+
+      it('never shows a session twice, or not at all, while its mark moves with its head', async () => {
+        const epoch = await claim();
+        const change = (i: number) => write('s', `${i}`, {}, { was: i > 0 ? i - 1 : undefined, is: i });
+        await repository.apply(0, epoch, [change(0)]);
+        const calls: Promise<unknown>[] = [];
+        for (let i = 1; i < 50; i += 1) {
+          calls.push(repository.apply(0, epoch, [change(i)]));
+          const before = Number((await stored(repository, 0, ['s']))['s']![0]);
+          const found = await marks(repository, 0);
+          const after = Number((await stored(repository, 0, ['s']))['s']![0]);
+          expect(found).toEqual([['s', expect.toSatisfy((mark) => before <= mark && mark <= after)]]);
+        }
+        await Promise.all(calls);
+      });
+    });
   });
 
   it(`${name} answers as a trivial model does on random walks`, async () => {
     expect.hasAssertions();
     const property = fc.asyncProperty(walks, async (steps) => {
       const place = await make();
-      await walk(place, steps).finally(() => place.dispose());
+      try {
+        await walk(place, steps);
+      } finally {
+        await place.dispose();
+      }
     });
     await fc.assert(property, { numRuns: runs });
   });

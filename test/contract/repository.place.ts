@@ -19,13 +19,20 @@ export function write(
   session: string,
   head: string | null,
   attributes: Readonly<Record<string, string | null>> = {},
+  expires?: SessionWrite['expires'],
 ): SessionWrite {
   const set = new Map<string, Uint8Array>();
   const deleted: string[] = [];
   for (const [name, value] of Object.entries(attributes))
     if (value === null) deleted.push(name);
     else set.set(name, Buffer.from(value));
-  return { session, head: head === null ? undefined : Buffer.from(head), set, delete: deleted };
+  return {
+    session,
+    head: head === null ? undefined : Buffer.from(head),
+    set,
+    delete: deleted,
+    ...(expires && { expires }),
+  };
 }
 
 /** The sessions of `ids` that exist. */
@@ -36,6 +43,16 @@ export async function stored(
 ): Promise<Record<string, Text>> {
   const sessions = await repository.load(partition, ids);
   return Object.fromEntries(Array.from(sessions, ([id, session]) => [id, asText(session)]));
+}
+
+/** The entries of the expiry index: all, or as many of those due as are asked for. */
+export async function marks(
+  repository: SessionRepository,
+  partition: number,
+  { before = Number.MAX_SAFE_INTEGER, limit = 100 } = {},
+): Promise<[session: string, expires: number][]> {
+  const due = await repository.due(partition, before, limit);
+  return due.map(({ session, expires }) => [session, expires]);
 }
 
 function asText({ head, attributes }: StoredSession): Text {

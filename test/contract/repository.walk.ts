@@ -1,24 +1,32 @@
 /**
  * A random walk over a repository beside a model too simple to be wrong: claims, applies (some with an old epoch),
- * looks and, where the adapter can, reopenings. Claims and applies are awaited only at the next look, so the walk
+ * looks (at the sessions, and at some that are due) and, where the adapter can, reopenings. Claims and applies are awaited only at the next look, so the walk
  * tries the order of calls and the group commit too.
  */
 import * as fc from 'fast-check';
 import { expect } from 'vitest';
-import { EpochLostError } from '#repository';
-import { deployment, stored, write, type Place, type Text } from './repository.place.js';
+import { EpochLostError, type SessionWrite } from '#repository';
+import { deployment, marks, stored, write, type Place, type Text } from './repository.place.js';
 
 interface Change {
   readonly id: string;
   /** Null removes the session; a null among the attributes deletes that one. */
   readonly head: string | null;
   readonly attributes: Readonly<Record<string, string | null>>;
+  /** Where the mark of its expiry moves: null takes it away, and without it the mark stays. */
+  readonly expires?: number | null;
+}
+
+/** What of the expiry index is asked for. */
+interface Due {
+  readonly before: number;
+  readonly limit: number;
 }
 
 type Step =
   | { what: 'apply'; to: number; stale: boolean; changes: readonly Change[] }
   | { what: 'claim'; to: number }
-  | { what: 'look' }
+  | { what: 'look'; due: Due }
   | { what: 'reopen' };
 
 const PARTITIONS = [0, 1];
@@ -26,11 +34,15 @@ const IDS = ['a', 'a!', 'b'];
 
 const to = fc.constantFrom(...PARTITIONS);
 const text = fc.string({ maxLength: 3 });
-const aChange: fc.Arbitrary<Change> = fc.record({
-  id: fc.constantFrom(...IDS),
-  head: fc.option(text),
-  attributes: fc.dictionary(fc.constantFrom('x', 'head', '😀'), fc.option(text, { freq: 2 })),
-});
+const aChange: fc.Arbitrary<Change> = fc.record(
+  {
+    id: fc.constantFrom(...IDS),
+    head: fc.option(text),
+    attributes: fc.dictionary(fc.constantFrom('x', 'head', '😀'), fc.option(text, { freq: 2 })),
+    expires: fc.option(fc.nat({ max: 12 })),
+  },
+  { requiredKeys: ['id', 'head', 'attributes'] },
+);
 const anApply: fc.Arbitrary<Step> = fc.record({
   what: fc.constant('apply'),
   to,
@@ -39,7 +51,10 @@ const anApply: fc.Arbitrary<Step> = fc.record({
 });
 const another: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ what: fc.constant('claim'), to }),
-  fc.record({ what: fc.constant('look') }),
+  fc.record({
+    what: fc.constant('look'),
+    due: fc.record({ before: fc.nat({ max: 12 }), limit: fc.nat({ max: 3 }) }),
+  }),
   fc.record({ what: fc.constant('reopen') }),
 );
 
@@ -49,19 +64,24 @@ export const walks = fc.array(aStep, { maxLength: 40 });
 /** Walks, and fails where the repository answers otherwise than the model. */
 export async function walk(place: Place, steps: readonly Step[]): Promise<void> {
   let { repository } = place;
-  const model = PARTITIONS.map(() => ({ epoch: 0, sessions: new Map<string, Text>() }));
+  const model = PARTITIONS.map(() => ({
+    epoch: 0,
+    sessions: new Map<string, Text>(),
+    marks: new Map<string, number>(),
+  }));
   const called: Promise<unknown>[] = [];
 
   const claim = (partition: number) => {
     const epoch = (model[partition]!.epoch += 1);
     called.push(repository.claim(partition, deployment).then((made) => expect(made.epoch).toBe(epoch)));
   };
-  const look = async () => {
+  const look = async (due: Due = { before: Number.MAX_SAFE_INTEGER, limit: IDS.length + 1 }) => {
     await Promise.all(called.splice(0));
-    for (const partition of PARTITIONS)
-      expect(await stored(repository, partition, IDS)).toEqual(
-        Object.fromEntries(model[partition]!.sessions),
-      );
+    for (const partition of PARTITIONS) {
+      const { sessions, marks: expected } = model[partition]!;
+      expect(await stored(repository, partition, IDS)).toEqual(Object.fromEntries(sessions));
+      expectDue(await marks(repository, partition, due), expected, due);
+    }
   };
 
   PARTITIONS.forEach(claim);
@@ -69,18 +89,21 @@ export async function walk(place: Place, steps: readonly Step[]): Promise<void> 
     if (step.what === 'claim') {
       claim(step.to);
     } else if (step.what === 'look') {
-      await look();
+      await look(step.due);
     } else if (step.what === 'reopen') {
       await look();
       if (!place.reopen) continue;
       repository = await place.reopen();
       PARTITIONS.forEach(claim);
     } else {
-      const { epoch, sessions } = model[step.to]!;
-      const writes = step.changes.map(({ id, head, attributes }) => write(id, head, attributes));
+      const { epoch, ...state } = model[step.to]!;
+      const writes = step.changes.map((change) => {
+        const made = asWrite(change, state.marks.get(change.id));
+        if (!step.stale) follow(state, change);
+        return made;
+      });
       const call = repository.apply(step.to, step.stale ? epoch - 1 : epoch, writes);
       called.push(step.stale ? refused(call) : call);
-      if (!step.stale) for (const change of step.changes) follow(sessions, change);
     }
   }
   await look();
@@ -90,8 +113,35 @@ async function refused(call: Promise<void>): Promise<void> {
   await expect(call).rejects.toBeInstanceOf(EpochLostError);
 }
 
+/** A removal always says what the mark was, as a caller must. */
+function asWrite({ id, head, attributes, expires }: Change, was: number | undefined): SessionWrite {
+  const moves = head === null || expires !== undefined;
+  return write(id, head, attributes, moves ? { was, is: expires ?? undefined } : undefined);
+}
+
+/** That these are due, and no others up to the limit: those of one mark in any order. */
+function expectDue(
+  found: readonly [id: string, expires: number][],
+  expected: ReadonlyMap<string, number>,
+  { before, limit }: Due,
+): void {
+  const due = Array.from(expected.values())
+    .filter((mark) => mark <= before)
+    .toSorted((a, b) => a - b);
+  expect(found.map(([, mark]) => mark)).toEqual(due.slice(0, limit));
+  expect(new Set(found.map(([id]) => id)).size).toBe(found.length);
+  for (const [id, mark] of found) expect(mark).toBe(expected.get(id));
+}
+
+interface State {
+  readonly sessions: Map<string, Text>;
+  readonly marks: Map<string, number>;
+}
+
 /** What a change does to the model. */
-function follow(sessions: Map<string, Text>, { id, head, attributes }: Change): void {
+function follow({ sessions, marks }: State, { id, head, attributes, expires }: Change): void {
+  if (head === null || expires === null) marks.delete(id);
+  else if (expires !== undefined) marks.set(id, expires);
   if (head === null) {
     sessions.delete(id);
     return;

@@ -131,6 +131,7 @@ function watched(base: SessionRepository, world: World, checkers: Checkers): Ses
     deployment: () => base.deployment(),
     claim: (...of) => later(() => base.claim(...of)),
     load: (...of) => later(() => base.load(...of)),
+    due: (...of) => later(() => base.due(...of)),
     apply: (partition, epoch, writes) =>
       later(async () => {
         await base.apply(partition, epoch, writes);

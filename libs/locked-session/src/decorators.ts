@@ -23,13 +23,13 @@ export interface LockedSessionDecoration extends LockSpec {
 export function LockedSession(
   ...locks: AttributeName[] | [LockedSessionDecoration]
 ): MethodDecorator & ClassDecorator {
-  const lock: HandlerLock = isDecoration(locks) ? locks[0] : specOf(locks as AttributeName[]);
+  const lock: HandlerLock = isDecoration(locks) ? locks[0] : specOf(locks);
   return applyDecorators(SetMetadata(lockedSessionMetadata, lock), UseInterceptors(LockedSessionInterceptor));
 }
 
 /** The method of a provider runs in a nested scope of the scope around it, with these attributes locked besides. It returns a promise. */
 export function LockedAttributes(...locks: AttributeName[] | [LockSpec]): MethodDecorator {
-  const spec = isDecoration(locks) ? locks[0] : specOf(locks as AttributeName[]);
+  const spec = isDecoration(locks) ? locks[0] : specOf(locks);
   return (_target, key, descriptor: PropertyDescriptor) => {
     const method = descriptor.value as (...args: unknown[]) => unknown;
     const options = { ...spec, label: String(key) };

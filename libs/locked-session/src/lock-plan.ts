@@ -1,4 +1,5 @@
 /** From what a scope names to the locks it takes, one after the other. */
+import { LockedSessionError } from './errors.js';
 import { assertAttributeName } from './values.js';
 
 export type LockMode = 'read' | 'write';
@@ -15,19 +16,26 @@ export type LockPlan = readonly { readonly name: string; readonly mode: LockMode
 /** The lock on the whole session, in place of a name. */
 export const wholeSession = '*';
 
-/** The plan for `spec`: each name once, sorted; writing includes reading, the whole session includes its attributes. */
-export function lockPlan({ read, write }: LockSpec): LockPlan {
-  const readsAll = includesAll(read);
-  const writesAll = includesAll(write) || (read === undefined && write === undefined);
-  const writes = new Set(writesAll ? [] : write);
+/** The plan for `spec`: each name once, sorted; writing includes reading, the whole session includes its attributes. Throws `attribute-name`. */
+export function lockPlan(spec: LockSpec): LockPlan {
+  const nothingNamed = spec.read === undefined && spec.write === undefined;
+  const write = nothingNamed ? wholeSession : namesOf(spec.write);
+  const read = namesOf(spec.read);
   // Reading all and writing some is writing all: two scopes that read all could never both go on to write.
-  if (writesAll || (readsAll && writes.size > 0)) return [{ name: wholeSession, mode: 'write' }];
-  if (readsAll) return [{ name: wholeSession, mode: 'read' }];
-  const names = [...new Set([...writes, ...(read ?? [])])].sort();
-  for (const name of names) assertAttributeName(name);
-  return names.map((name) => ({ name, mode: writes.has(name) ? 'write' : 'read' }));
+  if (write === wholeSession || (read === wholeSession && write.length > 0)) {
+    return [{ name: wholeSession, mode: 'write' }];
+  }
+  if (read === wholeSession) return [{ name: wholeSession, mode: 'read' }];
+  const modes = new Map<string, LockMode>();
+  for (const name of read) modes.set(name, 'read');
+  for (const name of write) modes.set(name, 'write');
+  for (const name of modes.keys()) assertAttributeName(name);
+  return [...modes].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, mode]) => ({ name, mode }));
 }
 
-function includesAll(names: LockSpec['read']): boolean {
-  return names !== undefined && names.includes(wholeSession);
+function namesOf(names: LockSpec['read']): readonly string[] | '*' {
+  if (names === undefined) return [];
+  if (names === wholeSession || names.includes(wholeSession)) return wholeSession;
+  if (typeof names !== 'string') return names;
+  throw new LockedSessionError('attribute-name', `name attributes in an array: ['${String(names)}']`);
 }

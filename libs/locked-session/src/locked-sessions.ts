@@ -5,6 +5,7 @@
 import { isSessionId, noChanges, type HolderEvent, type HolderMachine, type HolderRules } from '#protocol';
 import { lockPlan, type LockPlan, type LockSpec } from './lock-plan.js';
 import { LockedSessionError } from './errors.js';
+import { aborted, shuttingDown } from './gate-errors.js';
 import { HolderDriver, type HolderPorts } from './holder.driver.js';
 import { currentScope, requireScope, Scope } from './scope.js';
 import { SessionGate, type GateKeeper, type GateSettings, type WaitOptions } from './session-gate.js';
@@ -109,8 +110,7 @@ export class LockedSessions {
     const plan = planOf(options);
     this.tally.scopes++;
     if (this.closing && !outer) throw shuttingDown();
-    if (options.signal?.aborted)
-      throw new LockedSessionError('aborted', 'the signal was aborted before the scope began');
+    if (options.signal?.aborted) throw aborted(options.signal);
     const { label = `scope ${this.tally.scopes}`, isNew = false } = options;
     const scope = new Scope(this, id, outer, label, isNew, this.commitDeadline);
     this.running++;
@@ -293,8 +293,4 @@ function planOf(options: RunOptions): LockPlan {
   let plan = plans.get(options);
   if (!plan) plans.set(options, (plan = lockPlan(options)));
   return plan;
-}
-
-function shuttingDown(): LockedSessionError {
-  return new LockedSessionError('shutting-down', 'this process is shutting down; ask another one');
 }

@@ -5,7 +5,7 @@
 import { noChanges, type Changes, type HeldGrant, type RefusalReason } from '#protocol';
 import type { LockPlan } from './lock-plan.js';
 import type { LockRequest } from './lock-waits.js';
-import { LockedSessionError } from './errors.js';
+import * as errors from './gate-errors.js';
 import { HeldSession, type SizeLimits } from './held-session.js';
 import { LocalGrant } from './local-grant.js';
 import type { Scope } from './scope.js';
@@ -163,16 +163,7 @@ export class SessionGate {
   lost(grant: HeldGrant, why: RefusalReason): void {
     const held = this.find(grant);
     if (!held) return;
-    const error =
-      why === 'outcome-unknown'
-        ? new LockedSessionError(
-            'outcome-unknown',
-            `the store does not remember the grant of session ${this.id}: changes may be applied or not; read again before repeating them`,
-          )
-        : new LockedSessionError(
-            'lock-lost',
-            `the lock on session ${this.id} was lost and changes made since are refused (${why}): nothing of them is applied; try again`,
-          );
+    const error = errors.lockLost(this.id, why);
     held.lose(error);
     this.ending.delete(held);
     if (held !== this.held) return;
@@ -183,7 +174,7 @@ export class SessionGate {
 
   /** The request was refused: that of those at the gate, or that to make a local session. */
   refused(why: RefusalReason, detail: string): void {
-    const error = refusal(this.id, why, detail);
+    const error = errors.refused(this.id, why, detail);
     this.held?.lose(error);
     for (const entrant of [...this.line]) {
       if (why !== 'unknown-session' || !entrant.create) entrant.settle(error);
@@ -198,7 +189,7 @@ export class SessionGate {
     let next = Infinity;
     for (const entrant of [...this.line, ...this.inside]) {
       if (entrant.deadline > now) next = Math.min(next, entrant.deadline);
-      else entrant.settle(this.timedOut(entrant));
+      else entrant.settle(errors.timedOut(this.id, entrant.scope.label, entrant.request?.name));
     }
     for (const held of this.ending) next = Math.min(next, held.expire(now));
     if (this.held) next = Math.min(next, this.held.expire(now));
@@ -210,7 +201,7 @@ export class SessionGate {
   close(): void {
     this.closing = true;
     this.open = false;
-    const error = new LockedSessionError('shutting-down', 'this process is shutting down; ask another one');
+    const error = errors.shuttingDown();
     for (const entrant of [...this.line]) entrant.settle(error);
     this.releaseIfDue();
   }
@@ -250,7 +241,7 @@ export class SessionGate {
     reject: (error: Error) => void,
   ): Entrant {
     const { signal } = wait;
-    const abort = () => entrant.settle(aborted(signal!));
+    const abort = () => entrant.settle(errors.aborted(signal!));
     const entrant: Entrant = {
       ...wait,
       scope,
@@ -375,44 +366,7 @@ export class SessionGate {
     return this.line.length + this.inside.size >= this.keeper.settings.maxWaitingScopes;
   }
 
-  private tooMany(): LockedSessionError {
-    const { maxWaitingScopes } = this.keeper.settings;
-    return new LockedSessionError(
-      'too-many-waiting',
-      `${maxWaitingScopes} scopes wait for session ${this.id} already (maxWaitingScopes); try again later`,
-    );
-  }
-
-  private timedOut({ scope, request }: Entrant): LockedSessionError {
-    const what = request ? `'${request.name}' of session ${this.id}` : `the lock on session ${this.id}`;
-    return new LockedSessionError(
-      'wait-timeout',
-      `${scope.label} did not get ${what} within its time; try again later`,
-    );
-  }
-}
-
-function aborted(signal: AbortSignal): LockedSessionError {
-  const cause: unknown = signal.reason;
-  return new LockedSessionError('aborted', 'the wait for the session was aborted by the signal', { cause });
-}
-
-function refusal(id: string, why: RefusalReason, detail: string): LockedSessionError {
-  switch (why) {
-    case 'wrong-partition':
-      return new LockedSessionError(
-        'deployment',
-        `the store refused session ${id}: ${detail}; set 'partitions' to that number`,
-      );
-    case 'unknown-session':
-      return new LockedSessionError(
-        'unknown-session',
-        `the store knows no session ${id}: it was never made, or is over`,
-      );
-    default:
-      return new LockedSessionError(
-        'store-busy',
-        `the store refused session ${id}: ${why} (${detail}); try again later`,
-      );
+  private tooMany(): Error {
+    return errors.tooManyWaiting(this.id, this.keeper.settings.maxWaitingScopes);
   }
 }

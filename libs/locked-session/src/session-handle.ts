@@ -11,7 +11,6 @@
  *
  * With nothing declared every name is allowed and every value is `unknown`.
  */
-// oxlint-disable-next-line typescript/no-empty-object-type, typescript/no-empty-interface
 export interface SessionAttributes {}
 
 export type AttributeName = keyof SessionAttributes extends never ? string : keyof SessionAttributes;

@@ -7,6 +7,7 @@ export {
   RepositoryError,
   type Claim,
   type Deployment,
+  type DueSession,
   type RecordedDeployment,
   type SessionRepository,
   type SessionWrite,

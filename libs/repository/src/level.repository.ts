@@ -10,13 +10,14 @@ import { resolve } from 'node:path';
 import { ClassicLevel } from 'classic-level';
 import { GroupCommit, type Pending } from './group-commit.js';
 import { checkFiles, checkLayout, explained, occupy, vacate } from './level.directory.js';
-import { keys, LAYOUT, parse, put, sessionOf, SessionRows, type Row } from './level.rows.js';
+import { dueOf, keys, LAYOUT, parse, put, sessionOf, SessionRows, type Row } from './level.rows.js';
 import {
   DeploymentMismatchError,
   EpochLostError,
   RepositoryError,
   type Claim,
   type Deployment,
+  type DueSession,
   type RecordedDeployment,
   type SessionRepository,
   type SessionWrite,
@@ -67,7 +68,7 @@ export class LevelRepository implements SessionRepository {
   private owned = new Set<number>();
 
   private readonly line = new GroupCommit<Apply>((arrivals) => this.commit(arrivals));
-  private readonly loads = new Set<Promise<unknown>>();
+  private readonly reads = new Set<Promise<unknown>>();
   /** Set while something written may not be on disk. */
   private syncTimer: NodeJS.Timeout | undefined;
   private failure: RepositoryError | undefined;
@@ -113,9 +114,12 @@ export class LevelRepository implements SessionRepository {
 
   async load(partition: number, ids: readonly string[]): Promise<Map<string, StoredSession>> {
     this.expectOpen();
-    const loading = this.readSessions(partition, ids);
-    this.loads.add(loading);
-    return loading.finally(() => this.loads.delete(loading));
+    return this.reading(this.readSessions(partition, ids));
+  }
+
+  async due(partition: number, before: number, limit: number): Promise<DueSession[]> {
+    this.expectOpen();
+    return this.reading(this.readDue(partition, before, limit));
   }
 
   async apply(partition: number, epoch: number, writes: readonly SessionWrite[]): Promise<void> {
@@ -128,7 +132,7 @@ export class LevelRepository implements SessionRepository {
     this.state = 'closing';
     try {
       await this.line.alone(() => this.sync());
-      await Promise.allSettled(this.loads);
+      await Promise.allSettled(this.reads);
     } finally {
       await this.level.close();
       vacate(this.directory);
@@ -191,6 +195,12 @@ export class LevelRepository implements SessionRepository {
     if (this.syncTimer) await this.write([put(keys.synced, null)], true);
   }
 
+  /** Keeps `close` waiting for what was called before it. */
+  private reading<T>(read: Promise<T>): Promise<T> {
+    this.reads.add(read);
+    return read.finally(() => this.reads.delete(read));
+  }
+
   private async readSessions(partition: number, ids: readonly string[]): Promise<Map<string, StoredSession>> {
     const sessions = new Map<string, StoredSession>();
     for (let i = 0; i < ids.length; i += READS_AT_ONCE) {
@@ -202,6 +212,11 @@ export class LevelRepository implements SessionRepository {
       await Promise.all(reads);
     }
     return sessions;
+  }
+
+  private async readDue(partition: number, before: number, limit: number): Promise<DueSession[]> {
+    const range = { ...keys.marks(partition, before), limit };
+    return (await this.read((level) => level.keys(range).all())).map(dueOf);
   }
 
   private async read<T>(from: (level: Level) => Promise<T>): Promise<T> {

@@ -8,6 +8,7 @@ import {
   EpochLostError,
   type Claim,
   type Deployment,
+  type DueSession,
   type RecordedDeployment,
   type SessionRepository,
   type SessionWrite,
@@ -45,19 +46,30 @@ export class MemoryRepository implements SessionRepository {
     return found;
   }
 
+  /** Looks at every mark: that is seldom, and an order of them would have to be kept up by every write. */
+  async due(partition: number, before: number, limit: number): Promise<DueSession[]> {
+    const due: DueSession[] = [];
+    for (const [session, expires] of this.partition(partition).marks)
+      if (expires <= before) due.push({ session, expires });
+    return due.sort((a, b) => a.expires - b.expires).slice(0, limit);
+  }
+
   async apply(partition: number, epoch: number, writes: readonly SessionWrite[]): Promise<void> {
-    const { epoch: current, sessions } = this.partition(partition);
+    const { epoch: current, sessions, marks } = this.partition(partition);
     if (epoch !== current) throw new EpochLostError(partition, epoch, current);
     // Nothing below waits or fails: this is the transaction.
-    for (const { session, head, set, delete: names } of writes) {
+    for (const { session, head, set, delete: names, expires } of writes) {
       if (!head) {
         sessions.delete(session);
+        marks.delete(session);
         continue;
       }
       const attributes = sessions.get(session)?.attributes ?? new Map<string, Uint8Array>();
       for (const name of names) attributes.delete(name);
       for (const [name, value] of copyAll(set)) attributes.set(name, value);
       sessions.set(session, { head: copy(head), attributes });
+      if (expires?.is !== undefined) marks.set(session, expires.is);
+      else if (expires) marks.delete(session);
     }
   }
 
@@ -66,7 +78,7 @@ export class MemoryRepository implements SessionRepository {
   private partition(number: number): Partition {
     let partition = this.partitions.get(number);
     if (!partition) {
-      partition = { epoch: 0, longestLeaseMs: 0, sessions: new Map<string, StoredSession>() };
+      partition = { epoch: 0, longestLeaseMs: 0, sessions: new Map(), marks: new Map() };
       this.partitions.set(number, partition);
     }
     return partition;
@@ -77,6 +89,8 @@ interface Partition {
   epoch: number;
   longestLeaseMs: number;
   readonly sessions: Map<string, StoredSession>;
+  /** The expiry index: by session, so that no entry is ever left behind. */
+  readonly marks: Map<string, number>;
 }
 
 /** Not by `slice`, which of a Buffer makes a view of the same bytes. */

@@ -5,7 +5,7 @@
  * What every adapter promises:
  * - Ownership: `claim` adds one to the partition's epoch and makes that durable on disk (fsync) before it
  *   resolves. From then on every `apply` that bears a lower epoch fails with `EpochLostError` and changes nothing.
- * - Atomicity: one `apply` is seen whole or not at all, by `load` and after a crash.
+ * - Atomicity: one `apply` is seen whole or not at all, by `load`, by `due` and after a crash.
  * - Order: calls of `apply` for one partition take effect in the order of calling. Calls for different partitions, and calls
  *   made while others are being written, may share one write (group commit).
  * - Verification: `apply` with no writes still verifies the epoch, in a transaction that began after the call (rule 7).
@@ -31,6 +31,12 @@ export interface SessionRepository {
 
   /** The sessions of `ids` that exist, each whole: its head and all its attributes. */
   load(partition: number, ids: readonly string[]): Promise<Map<string, StoredSession>>;
+
+  /**
+   * The sessions whose mark in the expiry index is `before` or earlier: the earliest first, those of one mark in any
+   * order, at most `limit` of them. It sees everything that was applied before the call.
+   */
+  due(partition: number, before: number, limit: number): Promise<DueSession[]>;
 
   /** Verifies the epoch and writes, in one transaction. */
   apply(partition: number, epoch: number, writes: readonly SessionWrite[]): Promise<void>;
@@ -64,6 +70,15 @@ export interface StoredSession {
 }
 
 /**
+ * An entry of the expiry index: a hint, to be verified. Its session may have gone or moved on since, or the entry was
+ * left behind (see `SessionWrite.expires`), and is then named until a write clears it.
+ */
+export interface DueSession {
+  readonly session: string;
+  readonly expires: number;
+}
+
+/**
  * The change of one session: the new head, and what changes among its attributes. The names of attributes are
  * well-formed Unicode; one that is both deleted and set is set. The caller leaves all of it unchanged until `apply` settles.
  */
@@ -74,6 +89,13 @@ export interface SessionWrite {
   readonly head: Uint8Array | undefined;
   readonly set: ReadonlyMap<string, Uint8Array>;
   readonly delete: readonly string[];
+  /**
+   * Moves the session's mark in the expiry index; absent, the mark stays. A mark is a whole number of milliseconds
+   * of the wall clock, not negative; undefined is none. `was` must be what the caller wrote last, and a removal must
+   * name it too (its `is` counts for nothing): an adapter may find the entry by `was` alone, and one that no `was` named
+   * may stay behind. To clear it, name it by `was` in a write of the session, or in its removal if it is gone.
+   */
+  readonly expires?: { readonly was: number | undefined; readonly is: number | undefined };
 }
 
 /** The repository cannot be used: the message says why and what to do about it. */

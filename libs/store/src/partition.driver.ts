@@ -145,7 +145,11 @@ export class PartitionDriver {
 
   private async claim(turn: number): Promise<PartitionMachine> {
     const { partitions, leaseMs } = this.settings;
-    const { epoch } = await this.ports.repository.claim(this.partition, { partitions, hash: partitionHash, leaseMs });
+    const { epoch } = await this.ports.repository.claim(this.partition, {
+      partitions,
+      hash: partitionHash,
+      leaseMs,
+    });
     const machine = this.makeMachine(this.partition, epoch, this.settings);
     if (turn === this.turn) this.machine = machine;
     return machine;

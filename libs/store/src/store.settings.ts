@@ -27,7 +27,11 @@ const table = {
     .enum(['level', 'memory'])
     .default('level')
     .describe('where sessions are kept: level (in STORE_DIRECTORY) or memory (gone when the store stops)'),
-  STORE_DIRECTORY: z.string().min(1).default('./data').describe('the data directory; made when it is not there'),
+  STORE_DIRECTORY: z
+    .string()
+    .min(1)
+    .default('./data')
+    .describe('the data directory; made when it is not there'),
   STORE_DURABILITY: z
     .enum(['process', 'disk'])
     .default('process')

@@ -5,7 +5,12 @@
 import type { Broker, Delivery } from '#broker';
 import { decodeHolderFrame, partitionHash, PartitionMachine, type HolderFrame } from '#protocol';
 import { DeploymentMismatchError } from '#repository';
-import { PartitionDriver, type MachineFactory, type PartitionPorts, type PartitionSettings } from './partition.driver.js';
+import {
+  PartitionDriver,
+  type MachineFactory,
+  type PartitionPorts,
+  type PartitionSettings,
+} from './partition.driver.js';
 
 export interface StorePorts extends PartitionPorts {
   readonly broker: Broker;
