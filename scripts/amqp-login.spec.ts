@@ -1,3 +1,4 @@
+/** The handshake that tells a RabbitMQ from anything else that listens, against small stand-ins. */
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';

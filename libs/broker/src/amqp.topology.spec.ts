@@ -1,3 +1,4 @@
+/** Names, arguments and addresses of the RabbitMQ adapter, and what it tells people to check. */
 import { describe, expect, it } from 'vitest';
 import { addressOf, backOffMs, reasonOf, shownAddress, whatToCheck } from './amqp.topology.js';
 
