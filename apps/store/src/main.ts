@@ -54,7 +54,9 @@ async function main(): Promise<void> {
   };
   process.on('SIGTERM', stop).on('SIGINT', stop);
   await app.listen();
-  log.log(`the store is ready: ${settings.STORE_PARTITIONS} partitions, repository ${settings.STORE_REPOSITORY}`);
+  log.log(
+    `the store is ready: ${settings.STORE_PARTITIONS} partitions, repository ${settings.STORE_REPOSITORY}`,
+  );
 }
 
 function fail(message: string): void {
