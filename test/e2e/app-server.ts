@@ -1,0 +1,202 @@
+/**
+ * An app server for the tests, written the way a user would write one: a Nest application on Express whose handlers
+ * say what they lock. A session has two lists of marks, in the attributes `a` and `b`: a POST puts its `mark` on one of
+ * them and a GET shows it. With `stay`, a handler stays inside until the test lets it go, so that a test decides who
+ * is inside at the same time as whom.
+ */
+import 'reflect-metadata';
+import {
+  Controller,
+  Get,
+  HttpCode,
+  Injectable,
+  Module,
+  NotFoundException,
+  Param,
+  Post,
+  Query,
+  type ExecutionContext,
+} from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import type { Request } from 'express';
+import { EventEmitter, once } from 'node:events';
+import {
+  CurrentSession,
+  LockedAttributes,
+  LockedSession,
+  LockedSessionModule,
+  LockedSessions,
+  SessionAttribute,
+  type LockedSessionOptions,
+  type SessionHandle,
+} from '#locked-session';
+
+type Marks = string[];
+
+declare module '#locked-session' {
+  interface SessionAttributes {
+    a: Marks;
+    b: Marks;
+  }
+}
+
+const none = (): Marks => [];
+
+/** What a request says of itself: what to put on the list, and whether to stay inside. */
+interface Visit {
+  readonly mark: string;
+  readonly stay?: string;
+}
+
+/** Those that stay inside, by their marks. */
+@Injectable()
+class Visitors {
+  private readonly staying = new Map<string, () => void>();
+  private readonly arrivals = new EventEmitter();
+
+  async pass({ mark, stay }: Visit): Promise<void> {
+    if (stay === undefined) return;
+    await new Promise<void>((resolve) => {
+      this.staying.set(mark, resolve);
+      this.arrivals.emit(mark);
+    });
+    this.staying.delete(mark);
+  }
+
+  get inside(): string[] {
+    return [...this.staying.keys()];
+  }
+
+  async untilInside(mark: string): Promise<void> {
+    if (!this.staying.has(mark)) await once(this.arrivals, mark);
+  }
+
+  letGo(mark: string): void {
+    const go = this.staying.get(mark);
+    if (!go) throw new NotFoundException(`${mark} is not inside`);
+    go();
+  }
+}
+
+/** A provider that locks what it needs itself, whatever its caller has locked. */
+@Injectable()
+class MarksService {
+  @LockedAttributes('b')
+  async addToB(session: SessionHandle, mark: string): Promise<Marks> {
+    const marks = session.draft('b', none);
+    marks.push(mark);
+    return marks;
+  }
+}
+
+@Controller()
+class MarksController {
+  constructor(
+    private readonly visitors: Visitors,
+    private readonly marks: MarksService,
+  ) {}
+
+  @Get('a')
+  @LockedSession({ read: ['a'] })
+  async showA(@SessionAttribute('a', none) marks: readonly string[], @Query() visit: Visit): Promise<object> {
+    await this.visitors.pass(visit);
+    return marks;
+  }
+
+  @Post('a')
+  @LockedSession('a')
+  async addToA(@SessionAttribute('a', none) marks: Marks, @Query() visit: Visit): Promise<Marks> {
+    marks.push(visit.mark);
+    await this.visitors.pass(visit);
+    return marks;
+  }
+
+  @Post('b')
+  @LockedSession('b')
+  async addToB(@SessionAttribute('b', none) marks: Marks, @Query() visit: Visit): Promise<Marks> {
+    marks.push(visit.mark);
+    await this.visitors.pass(visit);
+    return marks;
+  }
+
+  /** Has `a` from its beginning, and `b` from the call of the provider, both to its end. */
+  @Post('a-then-b')
+  @LockedSession('a')
+  async addToBoth(@CurrentSession() session: SessionHandle, @Query() visit: Visit): Promise<Marks> {
+    session.draft('a', none).push(visit.mark);
+    const marks = await this.marks.addToB(session, visit.mark);
+    await this.visitors.pass(visit);
+    return marks;
+  }
+
+  @Post('all')
+  @LockedSession()
+  async addToAll(@CurrentSession() session: SessionHandle, @Query() visit: Visit): Promise<object> {
+    for (const name of ['a', 'b'] as const) session.draft(name, none).push(visit.mark);
+    await this.visitors.pass(visit);
+    return { a: session.get('a'), b: session.get('b') };
+  }
+}
+
+/** For the test alone: who is inside, and what the library has counted. */
+@Controller()
+class WatchController {
+  constructor(
+    private readonly visitors: Visitors,
+    private readonly sessions: LockedSessions,
+  ) {}
+
+  @Get('inside')
+  inside(): string[] {
+    return this.visitors.inside;
+  }
+
+  /** Answers when the visitor is inside. */
+  @Get('inside/:mark')
+  async untilInside(@Param('mark') mark: string): Promise<void> {
+    await this.visitors.untilInside(mark);
+  }
+
+  @Post('go/:mark')
+  @HttpCode(204)
+  letGo(@Param('mark') mark: string): void {
+    this.visitors.letGo(mark);
+  }
+
+  @Get('counters')
+  counters(): object {
+    return this.sessions.counters();
+  }
+}
+
+/** An unset variable leaves the library's default. */
+function options(env: NodeJS.ProcessEnv): LockedSessionOptions {
+  const number = (text: string | undefined) => (text === undefined ? undefined : Number(text));
+  const client: Partial<LockedSessionOptions> = env.COOKIE
+    ? { cookie: { secrets: [env.COOKIE] } }
+    : {
+        resolve: (context: ExecutionContext) =>
+          context.switchToHttp().getRequest<Request>().get('x-session')!,
+      };
+  return {
+    ...client,
+    broker: { url: env.AMQP_URL!, prefix: env.AMQP_PREFIX },
+    partitions: number(env.PARTITIONS),
+    holdPolicy: env.HOLD_POLICY as LockedSessionOptions['holdPolicy'],
+    waitMs: number(env.WAIT_MS),
+    renewMs: number(env.RENEW_MS),
+    repeatMs: number(env.REPEAT_MS),
+  };
+}
+
+@Module({
+  imports: [LockedSessionModule.forRoot(options(process.env))],
+  controllers: [MarksController, WatchController],
+  providers: [Visitors, MarksService],
+})
+class AppServerModule {}
+
+const app = await NestFactory.create(AppServerModule);
+app.enableShutdownHooks();
+await app.listen(0, '127.0.0.1');
+console.log(`listening on ${await app.getUrl()}`);

@@ -1,0 +1,50 @@
+/**
+ * What a test does at RabbitMQ itself, past the library and its adapter: it sees what holders say to the store, and
+ * puts bytes of its own into the queues of either side.
+ */
+import { connect, type Channel, type ChannelModel, type ConsumeMessage } from 'amqplib';
+import { EventEmitter, on } from 'node:events';
+import { decodeHolderFrame, type HolderFrame } from '#protocol';
+
+export class BrokerSide {
+  private constructor(
+    private readonly connection: ChannelModel,
+    private readonly channel: Channel,
+    private readonly prefix: string,
+    private readonly partitions: readonly number[],
+  ) {}
+
+  static async open(url: string, prefix: string, partitions: number): Promise<BrokerSide> {
+    const connection = await connect(url, { noDelay: true });
+    const channel = await connection.createChannel();
+    return new BrokerSide(connection, channel, prefix, [...Array(partitions).keys()]);
+  }
+
+  /** Copies of the frames that holders send from now on, in the order of each one's sending. */
+  async listen(): Promise<AsyncGenerator<HolderFrame, never>> {
+    const heard = new EventEmitter();
+    const messages = on(heard, 'message');
+    const { queue } = await this.channel.assertQueue('', { exclusive: true });
+    for (const partition of this.partitions) await this.channel.bindQueue(queue, this.prefix, `${partition}`);
+    await this.channel.consume(queue, (message) => heard.emit('message', message), { noAck: true });
+    return (async function* () {
+      for (;;) {
+        const [message] = (await messages.next()).value as [ConsumeMessage];
+        yield decodeHolderFrame(message.content);
+      }
+    })();
+  }
+
+  /** Puts bytes into the queue of the store's partition, in the name of `sender`. */
+  toStore(partition: number, bytes: Uint8Array, sender: string): void {
+    this.channel.publish(this.prefix, `${partition}`, Buffer.from(bytes), { replyTo: sender });
+  }
+
+  toHolder(queue: string, bytes: Uint8Array): void {
+    this.channel.sendToQueue(queue, Buffer.from(bytes));
+  }
+
+  close(): Promise<void> {
+    return this.connection.close();
+  }
+}

@@ -1,0 +1,206 @@
+/**
+ * A deployment for one suite: a store and app servers as processes of their own, with queues and a data directory that
+ * nobody else has. Whatever is started through it is gone after `stop`.
+ */
+import { randomUUID } from 'node:crypto';
+import { EventEmitter, once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { vi } from 'vitest';
+import { removeAmqpDeployment } from '#broker';
+import { partitionOf } from '#protocol';
+import { startProcess, type ProcessOptions, type RunningProcess } from '../../scripts/processes.js';
+import { BrokerSide } from './broker-side.js';
+
+type Env = Readonly<Record<string, string>>;
+
+export interface Program extends RunningProcess {
+  /** Resolves when a line of its output matches, one from before included. Rejects when the program ends without it. */
+  says(pattern: RegExp): Promise<RegExpExecArray>;
+}
+
+export class Deployment {
+  private readonly programs: Program[] = [];
+
+  private constructor(
+    readonly brokerUrl: string,
+    readonly broker: BrokerSide,
+    readonly partitions: number,
+    private readonly directory: string,
+    private readonly prefix: string,
+  ) {}
+
+  /** Starts nothing yet. */
+  static async create({ partitions = 4 } = {}): Promise<Deployment> {
+    const url = process.env.AMQP_URL;
+    if (!url) throw new Error('AMQP_URL is not set. Run the tests by `npm test`, which brings a broker.');
+    const prefix = `e2e-${randomUUID()}`;
+    const directory = await mkdtemp(join(tmpdir(), 'locked-session-e2e-'));
+    return new Deployment(url, await BrokerSide.open(url, prefix, partitions), partitions, directory, prefix);
+  }
+
+  /** A store that is started again finds the data of the one before. */
+  store(env: Env = {}, ready = /the store is ready/): Promise<Program> {
+    return this.start({ name: 'store', script: 'dist/apps/store/src/main.js', env: this.env(env), ready });
+  }
+
+  async server(name: string, env: Env = {}): Promise<AppServer> {
+    const script = 'dist/test/e2e/app-server.js';
+    return new AppServer(await this.start({ name, script, env: this.env(env), ready: listening }));
+  }
+
+  /** Returns its URL. */
+  async shop(name: string): Promise<string> {
+    const env = {
+      ...this.env(),
+      PORT: '0',
+      SERVER_NAME: name,
+      SESSION_SECRET: 'a secret of this deployment',
+    };
+    const shop = await this.start({ name, script: 'dist/apps/shop/src/main.js', env, ready: listening });
+    return shop.match[1]!;
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.programs.map((program) => program.kill('SIGKILL')));
+    await this.broker.close();
+    await removeAmqpDeployment(this.brokerUrl, this.prefix, this.partitions);
+    await rm(this.directory, { recursive: true });
+  }
+
+  /** What the store's program is told; the servers leave what they do not know. */
+  env(more: Env = {}): Env {
+    return {
+      AMQP_URL: this.brokerUrl,
+      AMQP_PREFIX: this.prefix,
+      PARTITIONS: `${this.partitions}`,
+      STORE_PARTITIONS: `${this.partitions}`,
+      STORE_DIRECTORY: this.directory,
+      ...more,
+    };
+  }
+
+  /** Resolves when a request for `session` waits at the server, and the store knows of it. */
+  async untilWaiting(server: AppServer, session: Session): Promise<void> {
+    await server.untilWaiting(1);
+    // What the server says to one partition arrives in order: when something later is answered, so much is known.
+    await server.send(this.besides(session), 'POST a', 'later');
+  }
+
+  /** Another session in the same partition. */
+  private besides(session: Session): Session {
+    const partition = ({ 'x-session': id }: Session) => partitionOf(id!, this.partitions);
+    for (;;) {
+      const other = newSession();
+      if (partition(other) === partition(session)) return other;
+    }
+  }
+
+  private async start(options: ProcessOptions): Promise<Program> {
+    const lines = new EventEmitter().setMaxListeners(0);
+    const running = await startProcess({ ...options, log: (line) => lines.emit('line', line) });
+    const { name, stopped, output } = running;
+    const says = async (pattern: RegExp) => {
+      for (let ended = false; ;) {
+        const line = once(lines, 'line').then(() => false);
+        const match = pattern.exec(output());
+        if (match) return match;
+        if (ended) throw new Error(`${name} ended and never said ${String(pattern)}, but:\n${output()}`);
+        ended = await Promise.race([line, stopped.then(() => true)]);
+      }
+    };
+    const program = { ...running, says };
+    this.programs.push(program);
+    return program;
+  }
+}
+
+/** For what can only be seen by looking again and again. */
+export const soon = { interval: 10, timeout: 10_000 };
+
+const listening = /listening on (http:\S+)/;
+
+/** The headers by which an app server knows the client's session. */
+export type Session = Readonly<Record<string, string>>;
+
+export const newSession = (): Session => ({ 'x-session': randomUUID() });
+
+/** What the handlers of app-server.ts are called by. */
+export type Route = 'GET a' | 'POST a' | 'POST b' | 'POST a-then-b' | 'POST all';
+
+export type Counters = Readonly<Record<string, number>>;
+
+/** A handler that stays inside. */
+export interface Visit {
+  /** Lets it go, and resolves with its answer. */
+  leave(): Promise<unknown>;
+}
+
+/** One process of app-server.ts, and what clients and the test ask of it. */
+export class AppServer {
+  private readonly url: string;
+
+  constructor(readonly program: Program) {
+    this.url = program.match[1]!;
+  }
+
+  /** Sends a request, and resolves with its answer. */
+  async send(session: Session, route: Route, mark = ''): Promise<unknown> {
+    return (await this.call(session, route, { mark })).json();
+  }
+
+  /** Sends a request whose handler stays: resolves when it is inside. */
+  enter(session: Session, route: Route, mark: string): Promise<Visit> {
+    const answer = this.call(session, route, { mark, stay: 'yes' });
+    const leave = async () => {
+      await this.watch(`POST go/${mark}`);
+      return (await answer).json();
+    };
+    // The handler answers when it leaves: earlier there can only be an error.
+    const visit = Promise.race([answer, this.watch(`GET inside/${mark}`)]).then(() => ({ leave }));
+    visit.catch(() => {}); // not for a test that has failed before it looks
+    return visit;
+  }
+
+  /** The marks of the handlers that stay inside. */
+  async inside(): Promise<string[]> {
+    return (await this.watch('GET inside')).json() as Promise<string[]>;
+  }
+
+  /** What the library has counted since the server was started. */
+  async counters(): Promise<Counters> {
+    return (await this.watch('GET counters')).json() as Promise<Counters>;
+  }
+
+  /** Counts from now on: returns what tells by how much the counters have grown since. */
+  async count(): Promise<() => Promise<Counters>> {
+    const before = await this.counters();
+    return async () => {
+      const grown = Object.entries(await this.counters()).map(([name, now]) => [name, now - before[name]!]);
+      return Object.fromEntries(grown) as Counters;
+    };
+  }
+
+  /** Resolves when so many requests wait, for a session or for an attribute. */
+  async untilWaiting(count: number): Promise<void> {
+    await vi.waitFor(async () => {
+      const { waiting } = await this.counters();
+      if (waiting !== count)
+        throw new Error(`${waiting} requests wait at ${this.program.name}, not ${count}`);
+    }, soon);
+  }
+
+  /** Rejects when the status says that it failed. */
+  async call(session: Session, route: string, query: Record<string, string> = {}): Promise<Response> {
+    const [method, path] = route.split(' ') as [string, string];
+    const url = `${this.url}/${path}?${String(new URLSearchParams(query))}`;
+    const response = await fetch(url, { method, headers: session });
+    if (!response.ok) throw new Error(`${route}: ${response.status} ${await response.text()}`);
+    return response;
+  }
+
+  private watch(route: string): Promise<Response> {
+    return this.call({}, route);
+  }
+}
