@@ -14,6 +14,8 @@ class RandomScope implements LockOwner {
   readonly label: string;
   waiting: LockRequest | undefined;
   holds: Hold[] | undefined;
+  /** What it took, and what scopes within it have left to it. */
+  readonly has: Wish[] = [];
 
   constructor(
     readonly table: AttributeLocks,
@@ -26,19 +28,17 @@ class RandomScope implements LockOwner {
     this.parent = parent;
     outer?.children.add(this);
   }
-
-  /** The scopes that must end before what this one has is free for `other`. */
-  freeing(other: LockOwner): LockOwner[] {
-    const scopes: LockOwner[] = [];
-    for (let each: LockOwner | undefined = this; each && !isAround(each, other); each = each.parent)
-      scopes.push(each);
-    return scopes;
-  }
 }
 
 interface Wish {
   readonly name: string;
   readonly write: boolean;
+}
+
+/** The scopes that must end before what `holder` has is free for `other`. */
+function freeing(holder: LockOwner, other: LockOwner): LockOwner[] {
+  if (isAround(holder, other)) return [];
+  return holder.parent ? [holder, ...freeing(holder.parent, other)] : [holder];
 }
 
 const conflict = (a: Wish, b: Wish) =>
@@ -87,10 +87,12 @@ class Run {
       else if (what === 'withdraw' && scope.waiting) this.withdraw(scope);
       else if (what === 'leave' && this.mayLeave(scope)) this.leave(scope);
       this.checkExclusion();
+      this.checkWakeUps();
     }
     for (let scope = this.live.find(this.mayLeave); scope; scope = this.live.find(this.mayLeave)) {
       this.leave(scope);
       this.checkExclusion();
+      this.checkWakeUps();
     }
     expect(this.live.map(({ label }) => label)).toEqual([]);
     expect(this.tables.map((table) => table.snapshot())).toEqual([[], []]);
@@ -104,15 +106,18 @@ class Run {
 
   private take(scope: RandomScope, name: string, mode: LockMode): void {
     const wish = { name, write: mode === 'write' };
-    if (scope.holds?.some((hold) => includes(wishOf(hold), wish))) {
+    if (scope.has.some((each) => includes(each, wish))) {
       expect(scope.table.take(scope, name, mode, () => {})).toBeUndefined();
       return;
     }
-    const circle = this.stuck({ scope, wish }).has(scope) || this.wouldAddWaits(scope, wish);
-    const stuck = this.stuck({ scope });
-    const waits = (each: Waiter) =>
-      isAround(each.scope, scope) || each.scope.freeing(scope).some((one) => stuck.has(one));
-    const waiter = { scope, ...wish, mayOvertake: new Set(this.line.filter(waits)) };
+    const never = this.stuck((one) => one === scope);
+    const overtaken = new Set(
+      this.line.filter(
+        (each) => isAround(each.scope, scope) || freeing(each.scope, scope).some((one) => never.has(one)),
+      ),
+    );
+    const circle = this.wouldBeStuck(scope, wish, overtaken);
+    const waiter = { scope, ...wish, mayOvertake: overtaken };
     try {
       const request = scope.table.take(scope, name, mode, () => this.granted(waiter));
       expect(circle).toBe(false);
@@ -133,6 +138,7 @@ class Run {
     );
     if (overtaken.length > 0) expect(overtaken.map(({ scope }) => scope.label)).toEqual([]);
     this.line.push(...after);
+    waiter.scope.has.push({ name: waiter.name, write: waiter.write });
   }
 
   private withdraw(scope: RandomScope): void {
@@ -146,6 +152,7 @@ class Run {
   private leave(scope: RandomScope): void {
     this.live.splice(this.live.indexOf(scope), 1);
     scope.outer?.children.delete(scope);
+    scope.parent?.has.push(...scope.has);
     scope.table.leave(scope);
   }
 
@@ -154,58 +161,71 @@ class Run {
     for (const a of this.live) {
       for (const b of this.live) {
         if (a.table !== b.table || isAround(a, b) || isAround(b, a)) continue;
-        const shared = a.holds?.find((x) => b.holds?.some((y) => conflict(wishOf(x), wishOf(y))));
-        if (shared) expect.fail(`${a.label} and ${b.label} both have '${shared.lock.name}'`);
+        const shared = a.has.find((x) => b.has.some((y) => conflict(x, y)));
+        if (shared) expect.fail(`${a.label} and ${b.label} both have '${shared.name}'`);
       }
     }
   }
 
-  /** Whether someone who must be overtaken would then wait for a scope that it does not wait for yet. */
-  private wouldAddWaits(scope: RandomScope, wish: Wish): boolean {
-    const waitsFor = (each: Waiter, target: RandomScope) => {
-      const stuck = this.stuck({ scope: target });
-      return each.scope.freeing(scope).some((one) => stuck.has(one));
-    };
-    return this.line.some((each) => {
-      const freed = scope.freeing(each.scope).at(-1) as RandomScope;
-      const met = each.scope.table === scope.table && conflict(each, wish);
-      return met && waitsFor(each, scope) && !waitsFor(each, freed);
-    });
+  /** Whoever waits is blocked. */
+  private checkWakeUps(): void {
+    const all = new Set(this.live);
+    const free = this.live.find((one) => one.waiting && !this.isBlocked(one.waiting, one, all));
+    if (free) expect.fail(`${free.label} waits for nobody`);
   }
 
-  /**
-   * Who could not end even if everybody ended who can: when `scope` never ends, or, if it has a wish, when it waits for the
-   * holders of that.
-   */
-  private stuck({ scope, wish }: { scope: RandomScope; wish?: Wish }): ReadonlySet<LockOwner> {
-    const stuck = new Set<LockOwner>(this.live);
-    const isStuck = (one: LockOwner) => stuck.has(one);
-    const isHeld = (wanted: Wish, waiter: RandomScope) =>
-      this.live.some(
-        (other) =>
-          other.table === waiter.table &&
-          other.holds?.some((hold) => conflict(wishOf(hold), wanted)) &&
-          other.freeing(waiter).some(isStuck),
+  /** Whether somebody could never end if `scope` waited for the holders of its wish and the others in the line, and those behind it for it. */
+  private wouldBeStuck(scope: RandomScope, wish: Wish, overtaken: ReadonlySet<Waiter>): boolean {
+    const met = this.line.filter((each) => each.scope.table === scope.table && conflict(each, wish));
+    const before = met.filter((each) => !overtaken.has(each));
+    const behind = new Set(met.filter((each) => overtaken.has(each)).map((each) => each.scope));
+    const stuck = this.stuck((one, some) => {
+      if (behind.has(one)) return freeing(scope, one).some((each) => some.has(each));
+      if (one !== scope) return false;
+      return (
+        this.isHeld(wish, one, some) ||
+        before.some((waiter) => freeing(waiter.scope, one).some((each) => some.has(each)))
       );
-    const isBehind = (request: LockRequest, waiter: RandomScope) => {
-      for (let each = request.previous; each; each = each.previous) {
-        const before = each.owner as RandomScope;
-        if (conflict(wishOf(each), wishOf(request)) && before.freeing(waiter).some(isStuck)) return true;
-      }
-      return false;
-    };
+    });
+    return stuck.size > 0;
+  }
+
+  /** Who could not end even if everybody ended who can. Of `besides`, these wait for some of those that are stuck. */
+  private stuck(
+    besides: (one: RandomScope, some: ReadonlySet<LockOwner>) => boolean,
+  ): ReadonlySet<LockOwner> {
+    const stuck = new Set<LockOwner>(this.live);
     const mustStay = (one: RandomScope) =>
-      [...one.children].some(isStuck) ||
-      (one === scope && (wish === undefined || isHeld(wish, one))) ||
-      (one.waiting && (isHeld(wishOf(one.waiting), one) || isBehind(one.waiting, one)));
+      besides(one, stuck) ||
+      [...one.children].some((child) => stuck.has(child)) ||
+      (one.waiting && this.isBlocked(one.waiting, one, stuck));
     for (let before = -1; before !== stuck.size;) {
       before = stuck.size;
       for (const one of this.live) if (stuck.has(one) && !mustStay(one)) stuck.delete(one);
     }
     return stuck;
   }
+
+  /** Whether scopes among `some` hold what conflicts, or stand before the request and ask for it. */
+  private isBlocked(request: LockRequest, waiter: RandomScope, some: ReadonlySet<LockOwner>): boolean {
+    const wish = wishOf(request);
+    for (let each = request.previous; each; each = each.previous) {
+      if (conflict(wishOf(each), wish) && freeing(each.owner, waiter).some((one) => some.has(one)))
+        return true;
+    }
+    return this.isHeld(wish, waiter, some);
+  }
+
+  private isHeld(wish: Wish, waiter: RandomScope, some: ReadonlySet<LockOwner>): boolean {
+    return this.live.some(
+      (other) =>
+        other.table === waiter.table &&
+        other.has.some((each) => conflict(each, wish)) &&
+        freeing(other, waiter).some((one) => some.has(one)),
+    );
+  }
 }
 
-function wishOf({ lock, write }: Hold | LockRequest): Wish {
-  return { name: lock.name, write };
+function wishOf({ name, write }: LockRequest): Wish {
+  return { name, write };
 }

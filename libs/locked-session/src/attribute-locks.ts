@@ -13,7 +13,6 @@ import { covers, LockBook, meet, Request, type NamedLock } from './lock-book.js'
 import type { LockMode } from './lock-plan.js';
 import {
   describeCircle,
-  freedBy,
   isAround,
   left,
   liveParent,
@@ -54,20 +53,10 @@ export class AttributeLocks {
     if (covers(owner, lock, write)) return undefined;
     if (write && book.total.readers + book.total.waitingReaders > 0) this.refuseUpgrade(owner, lock);
     const held = this.isHeld(owner, lock, write);
-    let asked = this.isAsked(lock, write) && (held || !this.isPassed(owner, lock, write));
+    const asked = this.isAsked(lock, write) && (held || !this.isPassed(owner, lock, write));
     if (held || asked) {
       const request = new Request(owner, lock, write, granted);
-      const overtaken: Request[] = [];
-      if (mayBeAwaited(owner)) {
-        const search = new WaitSearch(owner);
-        this.refuseCircle(request, search);
-        if (asked) asked = this.sift(request, search, overtaken);
-      }
-      if (held || asked) {
-        book.enqueue(request);
-        for (const each of overtaken) book.moveToEnd(each);
-        return request;
-      }
+      if (this.mustWait(request)) return request;
     }
     book.hold(owner, lock, write);
     return undefined;
@@ -178,33 +167,48 @@ export class AttributeLocks {
     return false;
   }
 
-  /** To be asked before the request stands in the queue: then only holders block it. */
-  private refuseCircle(request: Request, search: WaitSearch): void {
+  /**
+   * Puts the request into the queue; returns false, and does not, if only such are in its way as it overtakes. Throws if it,
+   * or somebody whom it overtakes, would wait in a circle.
+   */
+  private mustWait(request: Request): boolean {
+    const { book } = this;
+    const { owner } = request;
+    if (!mayBeAwaited(owner)) {
+      book.enqueue(request);
+      return true;
+    }
+    const search = new WaitSearch(owner);
+    // Not being in the queue yet, it is blocked by holders only.
     this.eachBlocker(request, (holder) => {
       const way = search.wayBack(holder);
-      if (way !== undefined) throw circleError(request, way);
+      if (way !== undefined) throw circleError(describeCircle(request, way));
     });
+    const overtaken: Request[] = [];
+    for (let each = book.first; each !== undefined; each = each.next) {
+      if (search.wayBack(each.owner) !== undefined) overtaken.push(each);
+    }
+    book.enqueue(request);
+    for (const each of overtaken) book.moveToEnd(each);
+    const circle = this.circleBehind(request, overtaken);
+    let mustWait = false;
+    if (circle === undefined) this.eachBlocker(request, () => (mustWait = true));
+    if (mustWait) return true;
+    book.dequeue(request);
+    owner.waiting = undefined;
+    if (circle !== undefined) throw circleError(circle);
+    return false;
   }
 
-  /** Sorts out the requests that lead back to the scope, to be overtaken. Does it stand behind any of the others? */
-  private sift(request: Request, search: WaitSearch, overtaken: Request[]): boolean {
-    const { owner } = request;
-    let behind = false;
-    for (let each = this.book.first; each !== undefined; each = each.next) {
-      const conflicts = (each.write || request.write) && meet(each.lock, request.lock);
-      const way = search.wayBack(each.owner);
-      if (way === undefined) {
-        behind ||= conflicts;
-        continue;
-      }
-      // What the scope locks, others get no sooner than `freed` ends. It must not make those wait for that who do not yet.
-      const freed = freedBy(owner, each.owner);
-      if (conflicts && freed !== owner && !isAround(each.owner, owner)) {
-        if (new WaitSearch(freed).wayBack(each.owner) === undefined) throw circleError(request, way);
-      }
-      overtaken.push(each);
+  /** The circle that would close when one of `overtaken` waits for `request` and what that waits for. */
+  private circleBehind(request: Request, overtaken: readonly Request[]): string | undefined {
+    for (const each of overtaken) {
+      if (!(each.write || request.write) || !meet(each.lock, request.lock)) continue;
+      const way = new WaitSearch(each.owner).wayBack(request.owner);
+      if (way === undefined) continue;
+      return `${request.owner.label} asks for ${quoted(request.name)}, but then ${describeCircle(each, way)}`;
     }
-    return behind;
+    return undefined;
   }
 
   /** Two families that read could never both go on to write. What a family writes, or asked to, each of it may write. */
@@ -235,12 +239,14 @@ export class AttributeLocks {
     const { book } = this;
     const pass = ++this.passes;
     let open = book.total.waiting;
-    let [reads, writes, readsWhole] = [false, false, false];
+    let writes = false;
+    let readsWhole = false;
     for (let request = book.first; request !== undefined && open > 0; request = request.next) {
       const { owner, lock, write } = request;
       if (lock.shut === pass) continue;
       const whole = lock === book.whole;
-      const behind = whole ? writes || (write && reads) : write && (readsWhole || lock.asked === pass);
+      // A request that waits keeps back those of its own name by what it waits for: these are the ones besides.
+      const behind = whole ? writes : write && readsWhole;
       if (!behind && !this.isHeld(owner, lock, write)) {
         open--;
         book.dequeue(request);
@@ -259,7 +265,6 @@ export class AttributeLocks {
       lock.counted++;
       if (write) lock.shut = pass;
       writes ||= write;
-      reads ||= !write;
       readsWhole ||= whole;
     }
     if (this.ready.length > 0 && !this.calling) this.callBack();
@@ -278,9 +283,8 @@ export class AttributeLocks {
   }
 }
 
-function circleError(request: LockRequest, way: readonly LockOwner[]): LockedSessionError {
-  return new LockedSessionError(
-    'lock-circle',
-    `${describeCircle(request, way)}. Name together, in the outermost scope, what is needed together: it is then taken in one order`,
-  );
+function circleError(circle: string): LockedSessionError {
+  const remedy =
+    'Name together, in the outermost scope, what is needed together: it is then taken in one order';
+  return new LockedSessionError('lock-circle', `${circle}. ${remedy}`);
 }

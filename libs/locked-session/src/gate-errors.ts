@@ -41,6 +41,14 @@ export function refused(session: string, why: RefusalReason, detail: string): Lo
   }
 }
 
+/** The two sides would look for sessions in different places. */
+export function wrongPartitions(store: number, mine: number): LockedSessionError {
+  return new LockedSessionError(
+    'deployment',
+    `the store has ${store} partitions, but this process is set to ${mine}: set 'partitions' to ${store}`,
+  );
+}
+
 /** The grant is over before its time. */
 export function lockLost(session: string, why: RefusalReason): LockedSessionError {
   if (why === 'outcome-unknown') {

@@ -5,7 +5,7 @@
 import { isSessionId, noChanges, type HolderEvent, type HolderMachine, type HolderRules } from '#protocol';
 import { lockPlan, type LockPlan, type LockSpec } from './lock-plan.js';
 import { LockedSessionError } from './errors.js';
-import { aborted, shuttingDown } from './gate-errors.js';
+import { aborted, shuttingDown, wrongPartitions } from './gate-errors.js';
 import { HolderDriver, type HolderPorts } from './holder.driver.js';
 import { currentScope, requireScope, Scope } from './scope.js';
 import { SessionGate, type GateKeeper, type GateSettings, type WaitOptions } from './session-gate.js';
@@ -59,6 +59,7 @@ export class LockedSessions {
   private closing = false;
   private closed: Promise<void> | undefined;
   private onIdle: (() => void) | undefined;
+  private mismatch: LockedSessionError | undefined;
   private cancelSweep = () => {};
   private expiry = { at: Infinity, cancel: () => {} };
   private readonly commitDeadline = () => this.deadline(this.settings.commitWaitMs);
@@ -110,6 +111,7 @@ export class LockedSessions {
     const plan = planOf(options);
     this.tally.scopes++;
     if (this.closing && !outer) throw shuttingDown();
+    if (this.mismatch) throw this.mismatch;
     if (options.signal?.aborted) throw aborted(options.signal);
     const { label = `scope ${this.tally.scopes}`, isNew = false } = options;
     const scope = new Scope(this, id, outer, label, isNew, this.commitDeadline);
@@ -222,6 +224,7 @@ export class LockedSessions {
   // What the store says. -----------------------------------------------------------------------------------------------
 
   private happened(event: HolderEvent): void {
+    if (event.kind === 'partitions') return this.counted(event.partitions);
     const id = event.kind === 'refused' ? event.session : event.grant.session;
     const gate = this.gates.get(id);
     if (!gate) return;
@@ -246,6 +249,17 @@ export class LockedSessions {
         gate.refused(event.why, event.detail);
     }
     if (gate.forgettable) this.gates.delete(id);
+  }
+
+  /** Sessions must be looked for in the same partitions as everywhere: until then nothing is to be done here. */
+  private counted(partitions: number): void {
+    this.mismatch =
+      partitions === this.settings.partitions
+        ? undefined
+        : wrongPartitions(partitions, this.settings.partitions);
+    if (!this.mismatch) return;
+    this.ports.log.error(this.mismatch.message);
+    for (const gate of [...this.gates.values()]) gate.turnAway(this.mismatch);
   }
 
   /** Releases what was not used between two sweeps. */

@@ -201,9 +201,13 @@ export class SessionGate {
   close(): void {
     this.closing = true;
     this.open = false;
-    const error = errors.shuttingDown();
-    for (const entrant of [...this.line]) entrant.settle(error);
+    this.turnAway(errors.shuttingDown());
     this.releaseIfDue();
+  }
+
+  /** Those that wait at the gate wait no longer. */
+  turnAway(error: Error): void {
+    for (const entrant of [...this.line]) entrant.settle(error);
   }
 
   /** Gives an unused lock back. */

@@ -5,7 +5,7 @@
  */
 import { Packr, Unpackr } from 'msgpackr';
 import * as field from './fields.js';
-import { FrameError, type Field } from './fields.js';
+import { FrameError, shown, type Field } from './fields.js';
 import { limits } from './limits.js';
 import { protocolVersion } from './messages.js';
 import type { HolderFrame, HolderMessage, StoreFrame, StoreMessage } from './messages.js';
@@ -13,13 +13,15 @@ import type { HolderFrame, HolderMessage, StoreFrame, StoreMessage } from './mes
 /** Throws a `FrameError` when a field breaks its limits: nothing is sent that the other side would not take. */
 export function encodeHolderFrame(frame: Omit<HolderFrame, 'version'>): Uint8Array {
   const { partition, holder, queue, messages } = frame;
-  return pack([protocolVersion, 'h', partition, holder, queue, messages.map((m) => toWire(m, holderMessages))]);
+  const head = [field.count.write(partition), field.id.write(holder), field.queue.write(queue)];
+  return pack([protocolVersion, 'h', ...head, messages.map((m) => toWire(m, holderMessages))]);
 }
 
 /** Throws a `FrameError` when a field breaks its limits. */
 export function encodeStoreFrame(frame: Omit<StoreFrame, 'version'>): Uint8Array {
   const { partition, epoch, messages } = frame;
-  return pack([protocolVersion, 's', partition, epoch, messages.map((m) => toWire(m, storeMessages))]);
+  const head = [field.count.write(partition), field.count.write(epoch)];
+  return pack([protocolVersion, 's', ...head, messages.map((m) => toWire(m, storeMessages))]);
 }
 
 /** Throws a `FrameError` that says what is wrong. */
@@ -123,6 +125,7 @@ const storeMessages: Table<StoreMessage> = {
     fields: {
       n: field.count,
       leaseMs: field.count,
+      partitions: field.count,
       valid: field.optional(field.sessionTokens),
       recalled: field.sessionTokens,
       revoked: field.sessionTokens,
@@ -176,7 +179,7 @@ function toWire<M extends { kind: string }>(message: M, table: Table<M>): unknow
 function fromWire(wire: unknown, kinds: Kinds): unknown {
   if (!Array.isArray(wire)) throw new FrameError('a message is not an array');
   const row = kinds.get(wire[0]);
-  if (!row) throw new FrameError(`no message has the code ${String(wire[0]).slice(0, 20)}`);
+  if (!row) throw new FrameError(`no message has the code ${shown(wire[0])}`);
   if (wire.length !== row.fields.length + 1) {
     throw new FrameError(`${row.kind} has ${wire.length - 1} fields, not ${row.fields.length}`);
   }
@@ -209,9 +212,7 @@ function unpack(bytes: Uint8Array, direction: 'h' | 's', headers: number): unkno
   }
   if (!Array.isArray(frame)) throw new FrameError('not an array');
   if (frame[0] !== protocolVersion) {
-    throw new FrameError(
-      `protocol version ${String(frame[0]).slice(0, 20)}: this program speaks ${protocolVersion} alone`,
-    );
+    throw new FrameError(`protocol version ${shown(frame[0])}: this program speaks ${protocolVersion} alone`);
   }
   if (frame[1] !== direction) throw new FrameError('a frame for the other side');
   if (frame.length !== headers + 2) throw new FrameError(`${frame.length} parts, not ${headers + 2}`);

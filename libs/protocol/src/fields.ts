@@ -41,7 +41,8 @@ export const values: Field<ReadonlyMap<string, Uint8Array>> = {
     return wire;
   },
   read(wire) {
-    if (!Array.isArray(wire) || wire.length % 2 !== 0 || wire.length > 2 * limits.attributes) fail('values', wire);
+    if (!Array.isArray(wire) || wire.length % 2 !== 0 || wire.length > 2 * limits.attributes)
+      fail('values', wire);
     const map = new Map<string, Uint8Array>();
     let total = 0;
     for (let i = 0; i < wire.length; i += 2) {
@@ -105,6 +106,13 @@ function isCounts(value: unknown, length: number): boolean {
 }
 
 function fail(kind: string, value: unknown): never {
-  const shown = value instanceof Uint8Array ? `${value.length} bytes` : (JSON.stringify(value) ?? String(value));
-  throw new FrameError(`${shown.slice(0, 60)} is no ${kind} within the limits`);
+  throw new FrameError(`${shown(value)} is no ${kind} within the limits`);
+}
+
+/** A value for a message to people. Never throws, whatever MessagePack may carry: circles, bigints, objects that pretend to be something. */
+export function shown(value: unknown): string {
+  if (value instanceof Uint8Array) return `${value.length} bytes`;
+  if (Array.isArray(value)) return `a list of ${value.length}`;
+  if (typeof value === 'object' && value !== null) return 'an object';
+  return typeof value === 'string' ? JSON.stringify(value.slice(0, 60)) : String(value);
 }

@@ -25,11 +25,18 @@ export function intoFrames<M extends HolderMessage | StoreMessage>(messages: rea
   return frames;
 }
 
-/** About how many bytes a message takes: exact in what can grow. */
+/** About how many bytes a message takes: no less than it does in what can grow without much of a bound. */
 function sizeOf(message: HolderMessage | StoreMessage): number {
   let bytes = 100;
   const values = 'set' in message ? message.set : message.kind === 'acquire' ? message.create : undefined;
-  for (const [name, value] of values ?? []) bytes += name.length * 2 + value.length;
+  for (const [name, value] of values ?? []) bytes += sizeOfName(name) + 5 + value.length;
+  const names = 'keep' in message ? message.keep : 'delete' in message ? message.delete : [];
+  for (const name of names) bytes += sizeOfName(name);
   if (message.kind === 'renewed') bytes += 150 * (message.recalled.length + message.revoked.length);
   return bytes;
+}
+
+/** A character of a name takes up to three bytes as UTF-8. */
+function sizeOfName(name: string): number {
+  return 3 + name.length * 3;
 }

@@ -3,8 +3,19 @@
  * what is repeated until it is answered. Pure: no I/O, no clock, no randomness. Who may use a held session, and when it is drained, is
  * decided by the caller; what came of a frame is told as events. Rules are cited by their numbers in docs/PROTOCOL.md.
  */
+import type { HeldAttribute, HeldGrant, HolderCounters, HolderEvent } from './holder-outputs.js';
+import { limits } from './limits.js';
 import { noChanges } from './messages.js';
-import type { Changes, Commit, Grant, HolderMessage, RefusalReason, Refused, Release, StoreFrame } from './messages.js';
+import type {
+  Changes,
+  Commit,
+  Grant,
+  HolderMessage,
+  RefusalReason,
+  Refused,
+  Release,
+  StoreFrame,
+} from './messages.js';
 import { compareTokens, sameToken, type Now, type Token, type Version } from './order.js';
 import { partitionOf } from './session-id.js';
 
@@ -15,49 +26,6 @@ export interface HolderRules {
   readonly repeatMs: number;
   /** How often the holder shows that it lives, in milliseconds, to partitions where it has something. */
   readonly renewMs: number;
-}
-
-/** A lock that this process holds, with its copy of the state. */
-export interface HeldGrant {
-  readonly session: string;
-  readonly token: Token;
-  /** The seq of the last change sent under it. */
-  readonly seq: number;
-  /** Every change through this seq is durable. */
-  readonly acknowledged: number;
-  /** Others wait: the store asked the lock back. */
-  readonly recalled: boolean;
-  readonly attributes: ReadonlyMap<string, HeldAttribute>;
-}
-
-export interface HeldAttribute {
-  readonly bytes: Uint8Array;
-  /** The seq, within this grant, of the change that made it; 0 when it is older than the grant. */
-  readonly seq: number;
-}
-
-export type HolderEvent =
-  /** The lock is here. `contended`: it is to be given back as soon as what waits now has had its turn. */
-  | { readonly kind: 'granted'; readonly grant: HeldGrant; readonly contended: boolean }
-  | { readonly kind: 'recalled'; readonly grant: HeldGrant }
-  /** `grant.acknowledged` has grown; the grant may have ended since. */
-  | { readonly kind: 'acknowledged'; readonly grant: HeldGrant }
-  /** Nothing sent under the grant after `grant.acknowledged` is applied; with `outcome-unknown`, perhaps. The grant is over. */
-  | { readonly kind: 'lost'; readonly grant: HeldGrant; readonly why: RefusalReason }
-  /** The request for a session was refused and is over. */
-  | { readonly kind: 'refused'; readonly session: string; readonly why: RefusalReason; readonly detail: string };
-
-export interface HolderCounters {
-  grants: number;
-  recalls: number;
-  commits: number;
-  releases: number;
-  /** Grants and recalls that fitted nothing here and were answered by an empty release (rule 12). */
-  returns: number;
-  /** Messages sent again. */
-  repeats: number;
-  /** Frames of an older epoch, dropped (rule 13). */
-  staleFrames: number;
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
@@ -110,6 +78,8 @@ export class HolderMachine {
   private readonly renewals = new Map<number, { n: number; sentAt: number }>();
   private readonly epochs = new Map<number, number>();
   private requests = 0;
+  /** How many partitions the store says there are. */
+  private partitions = this.rules.partitions;
   /**
    * Partitions whose store must learn, and confirm by any frame, where this holder is reached now: else a late grant or a recall would go to the queue of an
    * old connection for ever. Partition 0 from the start, so that a missing store is noticed before somebody waits.
@@ -176,7 +146,8 @@ export class HolderMachine {
   tick(now: Now): void {
     for (const session of this.unanswered) this.repeat(session, now, this.rules.repeatMs);
     for (const partition of new Set([...this.unheard, ...this.population.keys()])) {
-      if (now.mono - (this.renewals.get(partition)?.sentAt ?? 0) >= this.rules.renewMs) this.renew(partition, now);
+      if (now.mono - (this.renewals.get(partition)?.sentAt ?? 0) >= this.rules.renewMs)
+        this.renew(partition, now);
     }
   }
 
@@ -202,6 +173,7 @@ export class HolderMachine {
           this.recalled(message.session, message.token, partition);
           break;
         case 'renewed':
+          this.counted(message.partitions);
           for (const [session, token] of message.recalled) this.recalled(session, token, partition);
           break;
         case 'committed':
@@ -250,7 +222,15 @@ export class HolderMachine {
     const attributes = session && this.acceptable(session, message) && assemble(session, message);
     if (!attributes) return this.giveBack(message.session, message.token, partition);
     const { session: id, token, seq, version, contended } = message;
-    const grip: Grip = { session: id, token, seq, acknowledged: seq, recalled: contended, attributes, version };
+    const grip: Grip = {
+      session: id,
+      token,
+      seq,
+      acknowledged: seq,
+      recalled: contended,
+      attributes,
+      version,
+    };
     session.grip = grip;
     session.wait = undefined;
     session.known = undefined;
@@ -318,18 +298,31 @@ export class HolderMachine {
     this.settle(session);
   }
 
-  private changeRefused({ session: id, why, appliedThrough }: Refused, token: Token, now: Now): void {
+  private changeRefused(
+    { session: id, seq = 0, why, appliedThrough }: Refused,
+    token: Token,
+    now: Now,
+  ): void {
     if (appliedThrough !== undefined) this.answered(id, token, appliedThrough);
     if (why !== 'gap') return this.lose(id, token, why);
     const session = this.sessions.get(id);
+    const flight = session?.flights.find(
+      ({ grip, message }) => sameToken(grip.token, token) && message.seq === seq,
+    );
+    if (!session || !flight) return; // answered by now
+    // The store once said more: a power loss took it back, and nothing that follows can be applied any more.
+    if (appliedThrough !== undefined && appliedThrough < flight.grip.acknowledged)
+      return this.lose(id, token, 'outcome-unknown');
     // Each change behind a gap is refused: one of those refusals is enough to send all again.
-    if (session) this.repeat(session, now, this.rules.repeatMs / 4);
+    this.repeat(session, now, this.rules.repeatMs / 4);
   }
 
   private lose(id: string, token: Token, why: RefusalReason): void {
     const session = this.sessions.get(id);
     const mine = (grip: Grip | undefined) => grip !== undefined && sameToken(grip.token, token);
-    const grip = mine(session?.grip) ? session?.grip : session?.flights.find((flight) => mine(flight.grip))?.grip;
+    const grip = mine(session?.grip)
+      ? session?.grip
+      : session?.flights.find((flight) => mine(flight.grip))?.grip;
     if (!session || !grip) return;
     session.flights = session.flights.filter((flight) => flight.grip !== grip);
     if (session.grip === grip) session.grip = undefined;
@@ -344,6 +337,12 @@ export class HolderMachine {
     session.wait = undefined;
     this.events.push({ kind: 'refused', session: id, why, detail });
     this.settle(session);
+  }
+
+  private counted(partitions: number): void {
+    if (partitions === this.partitions) return;
+    this.partitions = partitions;
+    this.events.push({ kind: 'partitions', partitions });
   }
 
   // Sending and repeating. -------------------------------------------------------------------------------------------
@@ -363,10 +362,10 @@ export class HolderMachine {
   }
 
   private sendAcquire({ id, partition, known }: Session, wait: Wait, now: Now): void {
+    const { request, create, deadline } = wait;
+    const waitMs = Math.min(limits.waitMs, Math.max(0, Math.ceil(deadline - now.mono)));
     wait.sentAt = now.mono;
-    wait.told = wait.deadline;
-    const { request, create } = wait;
-    const waitMs = Math.max(0, Math.ceil(wait.deadline - now.mono));
+    wait.told = now.mono + waitMs;
     const acquire = { kind: 'acquire', session: id, request, mode: 'exclusive', waitMs } as const;
     this.send(partition, { ...acquire, known: known?.version, create });
   }

@@ -1,20 +1,9 @@
 /** The rules of Locked Session, pure: messages, codec, records, and the two state machines. */
-export {
-  decodeHolderFrame,
-  decodeStoreFrame,
-  encodeHolderFrame,
-  encodeStoreFrame,
-} from './codec.js';
+export { decodeHolderFrame, decodeStoreFrame, encodeHolderFrame, encodeStoreFrame } from './codec.js';
 export { FrameError } from './fields.js';
 export { intoFrames } from './frames.js';
-export {
-  HolderMachine,
-  type HeldAttribute,
-  type HeldGrant,
-  type HolderCounters,
-  type HolderEvent,
-  type HolderRules,
-} from './holder-machine.js';
+export { HolderMachine, type HolderRules } from './holder-machine.js';
+export type { HeldAttribute, HeldGrant, HolderCounters, HolderEvent } from './holder-outputs.js';
 export { limits } from './limits.js';
 export {
   noChanges,
@@ -27,18 +16,7 @@ export {
   type StoreMessage,
 } from './messages.js';
 export { compareTokens, compareVersions, sameToken, type Now, type Token, type Version } from './order.js';
-export {
-  PartitionMachine,
-  type RecordWrite,
-  type StoreCounters,
-  type StoreOutputs,
-  type StoreRules,
-} from './partition-machine.js';
-export {
-  decodeAttribute,
-  decodeHead,
-  encodeAttribute,
-  encodeHead,
-  type SessionRecord,
-} from './record.js';
+export { PartitionMachine, type StoreCounters, type StoreRules } from './partition-machine.js';
+export { decodeAttribute, decodeHead, encodeAttribute, encodeHead, type SessionRecord } from './record.js';
 export { isAttributeName, isSessionId, partitionHash, partitionOf } from './session-id.js';
+export type { RecordWrite, StoreOutputs } from './store-outputs.js';

@@ -161,6 +161,8 @@ export interface Renewed {
   readonly kind: 'renewed';
   readonly n: number;
   readonly leaseMs: number;
+  /** The deployment's number of partitions: a holder that counts another would look for sessions in the wrong place. */
+  readonly partitions: number;
   /** Of the reclaimed locks, those that are still the holder's. */
   readonly valid?: readonly SessionToken[] | undefined;
   /** The holder's locks that are recalled, and those that were revoked. */

@@ -4,7 +4,8 @@
  * the last writes away as a power loss does. What was said is kept as text, to be compared with a transcript.
  */
 import { decodeHolderFrame, decodeStoreFrame, encodeHolderFrame, encodeStoreFrame } from './codec.js';
-import { HolderMachine, type HeldGrant, type HolderEvent, type HolderRules } from './holder-machine.js';
+import { HolderMachine, type HolderRules } from './holder-machine.js';
+import type { HeldGrant, HolderEvent } from './holder-outputs.js';
 import type { Changes, HolderMessage, StoreMessage } from './messages.js';
 import type { Now } from './order.js';
 import { PartitionMachine, type StoreRules } from './partition-machine.js';
@@ -263,6 +264,7 @@ export class TestHolder {
   }
 
   private note(event: HolderEvent): void {
+    if (event.kind === 'partitions') return;
     if (event.kind === 'refused') {
       this.events.push(`refused ${event.session} ${event.why}`);
       return;

@@ -4,7 +4,7 @@
  */
 import { pack as packValue, Unpackr } from 'msgpackr';
 import * as field from './fields.js';
-import { FrameError } from './fields.js';
+import { FrameError, shown } from './fields.js';
 import type { Token, Version } from './order.js';
 
 export interface SessionRecord {
@@ -54,8 +54,14 @@ export function encodeHead(head: Head): Uint8Array {
 
 /** Throws a `FrameError` when the bytes are not a head of a layout that this program knows. */
 export function decodeHead(bytes: Uint8Array): Head {
-  const [layout, version, grant, ended] = tuple(unpackr.unpack(bytes), 4);
-  if (layout !== headLayout) throw new FrameError(`a session's head has layout ${String(layout)}, not ${headLayout}`);
+  const head = unpackHead(bytes);
+  if (!Array.isArray(head)) throw new FrameError("a session's head is not a list");
+  if (head[0] !== headLayout) {
+    throw new FrameError(
+      `a session's head has layout ${shown(head[0])}: this program knows ${headLayout} alone`,
+    );
+  }
+  const [, version, grant, ended] = tuple(head, 4);
   if (!Array.isArray(ended)) throw new FrameError('ended grants are not a list');
   return {
     version: field.version.read(version),
@@ -85,6 +91,14 @@ export function decodeAttribute(row: Uint8Array): StoredAttribute {
 
 const versionBytes = 24;
 const unpackr = new Unpackr({ useRecords: false });
+
+function unpackHead(bytes: Uint8Array): unknown {
+  try {
+    return unpackr.unpack(bytes);
+  } catch (error) {
+    throw new FrameError("a session's head is not MessagePack, or cut short", { cause: error });
+  }
+}
 
 function decodeGrant(wire: unknown): GrantRecord {
   const [token, holder, request, queue, seq] = tuple(wire, 5);

@@ -23,14 +23,14 @@ export function isSessionId(id: unknown): id is string {
 
 const reservedNames = new Set(['__proto__', 'constructor', 'prototype', '*']);
 
-/** 1 to 128 characters, no control characters, nothing that means something to JavaScript or to locks. */
+/** 1 to 128 characters, well-formed, no control characters, nothing that means something to JavaScript or to locks. */
 export function isAttributeName(name: unknown): name is string {
   return (
     typeof name === 'string' &&
     name.length > 0 &&
     name.length <= limits.nameChars &&
     // oxlint-disable-next-line no-control-regex
-    !/[\u0000-\u001f\u007f]/.test(name) &&
+    !/[\u0000-\u001f\u007f\p{Surrogate}]/u.test(name) &&
     !reservedNames.has(name)
   );
 }

@@ -1,0 +1,93 @@
+/** What is kept of a session, as bytes: the layout itself, round trips, and what is refused. */
+import { pack } from 'msgpackr';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { FrameError } from './fields.js';
+import { decodeAttribute, decodeHead, encodeAttribute, encodeHead, type GrantRecord } from './record.js';
+
+const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
+const grant: GrantRecord = { token: [2, 300], holder: 'h1', request: 7, queue: 'q', seq: 1 };
+
+const count = fc.oneof(fc.nat(), fc.maxSafeNat());
+const id = fc.stringMatching(/^[\x21-\x7e]{1,128}$/);
+const token = fc.tuple(count, count);
+const version = fc.tuple(count, count, count);
+
+describe('a head', () => {
+  it('is laid out like this, byte by byte', () => {
+    const ended = [{ token: [2, 299] as const, holder: 'h2', seq: 4 }];
+    expect(hex(encodeHead({ version: [2, 299, 4], grant, ended }))).toBe(
+      '94019302cd012b04959202cd012ca2683107a1710191939202cd012ba2683204',
+    );
+    expect(hex(encodeHead({ version: [1, 1, 0], grant: undefined, ended: [] }))).toBe('940193010100c090');
+  });
+
+  it('comes back as it was', () => {
+    const anyGrant = fc.record({
+      token,
+      holder: id,
+      request: count,
+      queue: fc.string({ maxLength: 255 }),
+      seq: count,
+    });
+    const anyEnded = fc.array(fc.record({ token, holder: id, seq: count }), { maxLength: 10 });
+    const anyHead = fc.record({ version, grant: fc.option(anyGrant, { nil: undefined }), ended: anyEnded });
+    fc.assert(
+      fc.property(anyHead, (head) => {
+        expect(decodeHead(encodeHead(head))).toEqual(head);
+      }),
+    );
+  });
+
+  it('of another layout is refused, naming both, whatever else it has', () => {
+    expect(() => decodeHead(pack([2, 'more', 'than', 'we', 'know']))).toThrow(
+      new FrameError("a session's head has layout 2: this program knows 1 alone"),
+    );
+  });
+
+  it.each([
+    ['nothing', new Uint8Array()],
+    ['half a head', encodeHead({ version: [1, 1, 0], grant, ended: [] }).subarray(0, 10)],
+    ['no list', pack('head')],
+    ['a part too few', pack([1, [1, 1, 0], null])],
+    ['a version of two', pack([1, [1, 1], null, []])],
+    ['a grant of four', pack([1, [1, 1, 0], [[1, 1], 'h', 1, 'q'], []])],
+    ['ended grants that are no list', pack([1, [1, 1, 0], null, 'none'])],
+    ['an ended grant without seq', pack([1, [1, 1, 0], null, [[[1, 1], 'h']]])],
+  ])('%s is refused', (_what, bytes) => {
+    expect(() => decodeHead(bytes)).toThrow(FrameError);
+  });
+});
+
+describe('an attribute', () => {
+  it('is its version, three 64-bit counts, and its value', () => {
+    const row = encodeAttribute({
+      version: [1, 258, Number.MAX_SAFE_INTEGER],
+      bytes: Uint8Array.of(0xaa, 0xbb),
+    });
+    expect(hex(row).match(/.{1,16}/g)).toEqual([
+      '0000000000000001',
+      '0000000000000102',
+      '001fffffffffffff',
+      'aabb',
+    ]);
+  });
+
+  it('comes back as it was, from any part of a larger buffer', () => {
+    fc.assert(
+      fc.property(version, fc.uint8Array(), (of, bytes) => {
+        const row = encodeAttribute({ version: of, bytes });
+        const larger = new Uint8Array(row.length + 7);
+        larger.set(row, 3);
+        expect(decodeAttribute(larger.subarray(3, 3 + row.length))).toEqual({ version: of, bytes });
+      }),
+    );
+  });
+
+  it('without a whole version is refused', () => {
+    expect(() => decodeAttribute(new Uint8Array(23))).toThrow(
+      new FrameError("an attribute's row of 23 bytes"),
+    );
+    expect(decodeAttribute(new Uint8Array(24))).toEqual({ version: [0, 0, 0], bytes: new Uint8Array() });
+  });
+});

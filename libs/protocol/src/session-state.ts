@@ -1,0 +1,128 @@
+/**
+ * One session as the store keeps it in memory: its record, and what of it is not written yet. Here is what a change does to a
+ * record; whether it may is decided by the partition's machine.
+ */
+import { limits } from './limits.js';
+import type { Changes } from './messages.js';
+import { compareVersions, sameToken, type Token, type Version } from './order.js';
+import type { EndedGrant, GrantRecord, SessionRecord } from './record.js';
+import type { RecordWrite } from './store-outputs.js';
+
+export class SessionState {
+  /** The holder was asked, or told by a contended grant, to release (rule 4). */
+  recalled = false;
+  /** Bytes of all values. */
+  bytes = 0;
+
+  /** Names of the attributes that changed since the last write. */
+  private set = new Set<string>();
+  private removed = new Set<string>();
+
+  constructor(
+    readonly id: string,
+    /** Undefined while the store does not know the session. */
+    public record: SessionRecord | undefined,
+  ) {
+    for (const { bytes } of record?.attributes.values() ?? []) this.bytes += bytes.length;
+  }
+
+  /** Who holds the lock. */
+  get grant(): GrantRecord | undefined {
+    return this.record?.grant;
+  }
+
+  /** An ended grant that is still remembered (rule 6). */
+  ended(holder: string, token: Token): EndedGrant | undefined {
+    return this.record?.ended.find((grant) => grant.holder === holder && sameToken(grant.token, token));
+  }
+
+  /** The lock is the grant's. A session that was unknown is made with `create`, as the grant's seq 1 (rule 16). */
+  begin(grant: GrantRecord, create: ReadonlyMap<string, Uint8Array> | undefined): void {
+    const isNew = this.record === undefined;
+    this.record ??= { version: [...grant.token, 0], grant, ended: [], attributes: new Map() };
+    this.record.grant = grant;
+    if (isNew && create && create.size > 0) this.apply({ set: create, delete: [] }, grant, 1);
+  }
+
+  /** The lock is free. The grant is remembered, the oldest beyond `remembered` forgotten. */
+  end({ token, holder, seq }: GrantRecord, remembered: number): void {
+    const record = this.record!;
+    record.ended.push({ token, holder, seq });
+    if (record.ended.length > remembered) record.ended.shift();
+    record.grant = undefined;
+    this.recalled = false;
+  }
+
+  /** Whether the session keeps within the limits with these changes. */
+  fits({ set, delete: removed }: Changes): boolean {
+    const { attributes } = this.record!;
+    let bytes = this.bytes;
+    let count = attributes.size;
+    for (const name of new Set([...removed, ...set.keys()])) {
+      const old = attributes.get(name);
+      if (!old) continue;
+      bytes -= old.bytes.length;
+      count--;
+    }
+    for (const value of set.values()) bytes += value.length;
+    return bytes <= limits.sessionBytes && count + set.size <= limits.attributes;
+  }
+
+  /** A change of the grant: first names go, then values come. */
+  apply({ set, delete: removed }: Changes, grant: GrantRecord, seq: number): void {
+    grant.seq = seq;
+    if (set.size === 0 && removed.length === 0) return;
+    const { attributes } = this.record!;
+    const version: Version = [...grant.token, seq];
+    this.record!.version = version;
+    for (const name of removed) {
+      const old = attributes.get(name);
+      if (!old) continue;
+      this.bytes -= old.bytes.length;
+      attributes.delete(name);
+      this.set.delete(name);
+      this.removed.add(name);
+    }
+    for (const [name, bytes] of set) {
+      this.bytes += bytes.length - (attributes.get(name)?.bytes.length ?? 0);
+      attributes.set(name, { bytes, version });
+      this.removed.delete(name);
+      this.set.add(name);
+    }
+  }
+
+  /** The whole state for a holder with a copy of version `known`: what it lacks, and the names of what it has. */
+  since(known: Version | undefined, epoch: number): { set: Map<string, Uint8Array>; keep: string[] } {
+    const trusted = known && this.had(known, epoch) ? known : undefined;
+    const set = new Map<string, Uint8Array>();
+    const keep: string[] = [];
+    for (const [name, { bytes, version }] of this.record!.attributes) {
+      if (trusted && compareVersions(version, trusted) <= 0) keep.push(name);
+      else set.set(name, bytes);
+    }
+    return { set, keep };
+  }
+
+  /** The record as it is now, and which of its attributes changed since the last call. */
+  takeWrite(): RecordWrite {
+    const write = { session: this.id, record: this.record!, set: [...this.set], delete: [...this.removed] };
+    this.set = new Set();
+    this.removed = new Set();
+    return write;
+  }
+
+  /**
+   * Whether this state grew out of that version. A power loss may have taken back what a holder has a copy of (race 7), so beside what this very
+   * epoch has seen only the version that the record has, and changes of grants that it remembers, are sure.
+   */
+  private had(known: Version, epoch: number): boolean {
+    const { version, ended } = this.record!;
+    const age = compareVersions(known, version);
+    if (age >= 0) return age === 0;
+    const [knownEpoch, n, seq] = known;
+    return (
+      knownEpoch === epoch ||
+      ended.some((grant) => sameToken(grant.token, [knownEpoch, n]) && seq <= grant.seq)
+    );
+  }
+}
