@@ -180,6 +180,8 @@ export class LockedSessions {
         };
       });
     }
+    // Running scopes may have nested runs of other sessions since.
+    this.turnAway();
     await this.driver.close(this.settings.closeMs);
     this.expiry.cancel();
     this.cancelSweep();
