@@ -4,9 +4,10 @@
  */
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { AttributeLocks, type LockMode, type LockOwner, type LockRequest } from './attribute-locks.js';
+import { AttributeLocks } from './attribute-locks.js';
 import { LockedSessionError } from './errors.js';
-import { isAround, type Hold } from './lock-waits.js';
+import type { LockMode } from './lock-plan.js';
+import { isAround, type Hold, type LockOwner, type LockRequest } from './lock-waits.js';
 
 class RandomScope implements LockOwner {
   readonly children = new Set<RandomScope>();

@@ -4,9 +4,10 @@
  * their siblings (rule 18: Moss's nested transactions). No clock and no promise: who had to wait is called back.
  *
  * One queue serves all names. A request waits for the holders of what it asks for and for the conflicting requests before
- * it. Requests that wait, however indirectly, for a scope around its own it overtakes, since both would wait for ever; a
- * holder that does so cannot be overtaken: there the request is refused. A lock on the whole session meets the holds and
- * requests of every name, so that a lock on an attribute needs no intent besides; counts keep the usual questions cheap.
+ * it. Requests that wait, however indirectly, for a scope around its own it overtakes, since both would wait for ever. A
+ * holder cannot be overtaken: a request that would wait for itself through one is refused. A lock on the whole session
+ * meets the holds and requests of every name, so that a lock on an attribute needs no intent besides; counts keep the
+ * usual questions cheap.
  */
 import { LockedSessionError } from './errors.js';
 import { covers, LockBook, meet, Request, type NamedLock } from './lock-book.js';
@@ -24,9 +25,6 @@ import {
   type LockOwner,
   type LockRequest,
 } from './lock-waits.js';
-
-export { lockPlan, type LockMode, type LockPlan, type LockSpec } from './lock-plan.js';
-export type { LockOwner, LockRequest } from './lock-waits.js';
 
 export interface LockSnapshot {
   readonly name: string;
@@ -189,6 +187,7 @@ export class AttributeLocks {
       if (search.wayBack(each.owner) !== undefined) overtaken.push(each);
     }
     book.enqueue(request);
+    // Whoever conflicts with one of them and stands behind it leads back too: no two that conflict change places.
     for (const each of overtaken) book.moveToEnd(each);
     const circle = this.circleBehind(request, overtaken);
     let mustWait = false;

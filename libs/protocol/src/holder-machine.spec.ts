@@ -68,8 +68,22 @@ describe('asking', () => {
     app.want();
     app.machine.giveUp('s');
     expect(app.says).toEqual(['cancel s #1']);
-    expect(app.wait(5_000)).toEqual([]);
     expect(app.want()).toEqual(['acquire s #2']);
+  });
+
+  it('rule 12: what has no answer of its own is said again with each renewal until one is answered', () => {
+    app.want();
+    app.machine.giveUp('s');
+    app.hear(recall([1, 1]));
+    const loose = ['cancel s #1', 'release s 1.1 seq 0'];
+    expect(app.messages.map(shown)).toEqual([loose[0], 'renew 1', loose[1], 'renew 2']);
+    expect(app.wait(2_000)).toEqual(loose);
+    app.hear({ ...renewed(), n: 1 });
+    expect(app.wait(2_000), 'said before renewal 1: heard').toEqual(loose.slice(1));
+    expect(app.machine.busy).toBe(true);
+    app.hear({ ...renewed(), n: 3 });
+    expect(app.wait(2_000)).toEqual([]);
+    expect(app.machine.busy).toBe(false);
   });
 
   it('giving up what nobody asked for, or what is held, does nothing', () => {
@@ -300,12 +314,16 @@ describe('connections and renewals', () => {
   });
 
   it('a new connection is shown to every partition that was ever asked: a late grant must not go astray', () => {
-    app.want();
-    app.machine.giveUp('s');
+    app.release(app.hold());
+    app.hear(released([1, 1]));
     expect(app.machine.busy).toBe(false);
-    app.machine.takeMessages();
     app.machine.connected(app.now);
     expect(renewals()).toEqual([1]);
+    app.time = 2_000;
+    app.machine.tick(app.now);
+    expect(renewals(), 'until it answers').toEqual([2]);
+    app.hear(renewed());
+    expect(app.machine.busy).toBe(false);
   });
 
   it('renews every renewMs where it has something, and nowhere else', () => {
@@ -355,11 +373,11 @@ describe('forgetting', () => {
   it('a partition is renewed until its last session is forgotten', () => {
     app.want(10_000, 's');
     app.want(10_000, 't');
-    app.machine.giveUp('s');
+    const refused = { kind: 'refused', why: 'too-many-waiters' } as const;
+    app.hear({ ...refused, session: 's', request: 1 });
     expect(app.machine.busy).toBe(true);
-    app.machine.giveUp('t');
+    app.hear({ ...refused, session: 't', request: 2 });
     expect(app.machine.busy).toBe(false);
-    app.machine.takeMessages();
     expect(app.want(10_000, 't')).toEqual(['acquire t #3']);
     expect(app.machine.busy).toBe(true);
   });

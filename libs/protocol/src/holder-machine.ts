@@ -7,6 +7,7 @@ import type { HeldAttribute, HeldGrant, HolderCounters, HolderEvent } from './ho
 import { limits } from './limits.js';
 import { noChanges } from './messages.js';
 import type {
+  Cancel,
   Changes,
   Commit,
   Grant,
@@ -17,6 +18,7 @@ import type {
   StoreFrame,
 } from './messages.js';
 import { compareTokens, sameToken, type Now, type Token, type Version } from './order.js';
+import { Renewals } from './renewals.js';
 import { partitionOf } from './session-id.js';
 
 export interface HolderRules {
@@ -73,23 +75,18 @@ export class HolderMachine {
   private readonly sessions = new Map<string, Session>();
   /** Those of which an answer is due. */
   private readonly unanswered = new Set<Session>();
-  /** Sessions in each partition where there are any. */
-  private readonly population = new Map<number, number>();
-  private readonly renewals = new Map<number, { n: number; sentAt: number }>();
+  private readonly renewals: Renewals;
   private readonly epochs = new Map<number, number>();
   private requests = 0;
   /** How many partitions the store says there are. */
   private partitions = this.rules.partitions;
-  /**
-   * Partitions whose store must learn, and confirm by any frame, where this holder is reached now: else a late grant or a recall would go to the queue of an
-   * old connection for ever. Partition 0 from the start, so that a missing store is noticed before somebody waits.
-   */
-  private readonly unheard = new Set([0]);
 
   private outbox = new Map<number, HolderMessage[]>();
   private events: HolderEvent[] = [];
 
-  constructor(protected readonly rules: HolderRules) {}
+  constructor(protected readonly rules: HolderRules) {
+    this.renewals = new Renewals(rules.renewMs);
+  }
 
   /**
    * Asks for the lock, or keeps asking until `deadline` (monotonic) if it is later than before. `create` lets the store make the
@@ -115,7 +112,7 @@ export class HolderMachine {
   giveUp(id: string): void {
     const session = this.sessions.get(id);
     if (!session?.wait) return;
-    this.send(session.partition, { kind: 'cancel', session: id, request: session.wait.request });
+    this.sayUntilHeard(session.partition, { kind: 'cancel', session: id, request: session.wait.request });
     session.wait = undefined;
     this.settle(session);
   }
@@ -137,23 +134,20 @@ export class HolderMachine {
 
   /** A connection stands: everything that is unanswered is sent again, and every partition ever asked learns the new queue. */
   connected(now: Now): void {
-    for (const partition of this.renewals.keys()) this.unheard.add(partition);
+    this.renewals.connected();
     for (const session of this.unanswered) this.repeat(session, now);
-    for (const partition of this.unheard) this.renew(partition, now);
+    for (const partition of this.renewals.needed()) this.renew(partition, now);
   }
 
   /** Repeats and renews what is due. To be called every `repeatMs` / 2 or so while `busy`. */
   tick(now: Now): void {
     for (const session of this.unanswered) this.repeat(session, now, this.rules.repeatMs);
-    for (const partition of new Set([...this.unheard, ...this.population.keys()])) {
-      if (now.mono - (this.renewals.get(partition)?.sentAt ?? 0) >= this.rules.renewMs)
-        this.renew(partition, now);
-    }
+    for (const partition of this.renewals.due(now)) this.renew(partition, now);
   }
 
   /** Whether there is anything to renew or repeat. */
   get busy(): boolean {
-    return this.sessions.size > 0 || this.unheard.size > 0;
+    return this.sessions.size > 0 || !this.renewals.needed().next().done;
   }
 
   receive(frame: StoreFrame, now: Now): void {
@@ -163,7 +157,7 @@ export class HolderMachine {
       return;
     }
     this.epochs.set(partition, epoch);
-    this.unheard.delete(partition);
+    this.renewals.heard(partition);
     for (const message of frame.messages) {
       switch (message.kind) {
         case 'grant':
@@ -173,6 +167,7 @@ export class HolderMachine {
           this.recalled(message.session, message.token, partition);
           break;
         case 'renewed':
+          this.renewals.answered(partition, message.n);
           this.counted(message.partitions);
           for (const [session, token] of message.recalled) this.recalled(session, token, partition);
           break;
@@ -262,7 +257,7 @@ export class HolderMachine {
       if (!wait.floor || compareTokens(token, wait.floor) > 0) wait.floor = token;
     }
     this.counters.returns++;
-    this.send(partition, { kind: 'release', session: id, token, seq: 0, ...noChanges });
+    this.sayUntilHeard(partition, { kind: 'release', session: id, token, seq: 0, ...noChanges });
   }
 
   // Changes: rule 6. -----------------------------------------------------------------------------------------------------
@@ -370,11 +365,13 @@ export class HolderMachine {
     this.send(partition, { ...acquire, known: known?.version, create });
   }
 
+  /** For what has no answer of its own: lost, it would leave a session locked by a holder that knows nothing of it (rule 12). */
+  private sayUntilHeard(partition: number, message: Cancel | Release): void {
+    for (const one of this.renewals.withRenewal(partition, message)) this.send(partition, one);
+  }
+
   private renew(partition: number, now: Now): void {
-    const renewal = this.renewals.get(partition) ?? { n: 0, sentAt: 0 };
-    this.renewals.set(partition, renewal);
-    renewal.sentAt = now.mono;
-    this.send(partition, { kind: 'renew', n: ++renewal.n });
+    for (const message of this.renewals.renewal(partition, now)) this.send(partition, message);
   }
 
   private send(partition: number, message: HolderMessage): void {
@@ -395,8 +392,7 @@ export class HolderMachine {
       flightsSentAt: 0,
     };
     this.sessions.set(id, session);
-    if (!this.renewals.has(partition)) this.renewals.set(partition, { n: 0, sentAt: 0 });
-    this.population.set(partition, (this.population.get(partition) ?? 0) + 1);
+    this.renewals.count(partition, 1);
     return session;
   }
 
@@ -406,9 +402,7 @@ export class HolderMachine {
     this.unanswered.delete(session);
     if (session.grip || this.sessions.get(session.id) !== session) return;
     this.sessions.delete(session.id);
-    const left = this.population.get(session.partition)! - 1;
-    if (left > 0) this.population.set(session.partition, left);
-    else this.population.delete(session.partition);
+    this.renewals.count(session.partition, -1);
   }
 }
 

@@ -1,9 +1,10 @@
 /**
- * For specs: a store's machine and the machines of several holders, joined on virtual time. A message travels in a frame of its own and takes
- * `hopMs`, in order; a test may lose, double or hold back single ones, cut a holder's connection, let another store take over, or take
+ * For specs: a store's machine and the machines of several holders, joined on virtual time. What a holder says at once travels in one frame (requests
+ * in their own), what a store says in a frame for each message. A frame takes `hopMs`, in order; a test may lose, double or hold back single ones, cut a holder's connection, let another store take over, or take
  * the last writes away as a power loss does. What was said is kept as text, to be compared with a transcript.
  */
 import { decodeHolderFrame, decodeStoreFrame, encodeHolderFrame, encodeStoreFrame } from './codec.js';
+import { intoFrames } from './frames.js';
 import { HolderMachine, type HolderRules } from './holder-machine.js';
 import type { HeldGrant, HolderEvent } from './holder-outputs.js';
 import type { Changes, HolderMessage, StoreMessage } from './messages.js';
@@ -78,19 +79,19 @@ export class Pair {
     return this.said.splice(0).filter((line) => !/: renew(ed)? \d+$/.test(line));
   }
 
-  /** The next message of this kind is lost. */
+  /** The next frame with a message of this kind is lost. */
   lose(kind: Kind): this {
     this.fates.push({ kind, fate: 'lost' });
     return this;
   }
 
-  /** The next message of this kind arrives twice. */
+  /** The next frame with a message of this kind arrives twice. */
   double(kind: Kind): this {
     this.fates.push({ kind, fate: 'twice' });
     return this;
   }
 
-  /** The next message of this kind is held back until the returned function is called, while others overtake it. */
+  /** The next frame with a message of this kind is held back until the returned function is called, while others overtake it. */
   holdBack(kind: Kind): () => void {
     let arrive: (() => void) | undefined;
     this.fates.push({ kind, fate: (later) => (arrive = later) });
@@ -123,10 +124,11 @@ export class Pair {
   }
 
   fromHolder(holder: TestHolder, partition: number, messages: readonly HolderMessage[]): void {
-    for (const message of messages) {
-      const { name, queue } = holder;
-      const bytes = encodeHolderFrame({ partition, holder: name, queue, messages: [message] });
-      this.send(`${name}: ${shown(message)}`, message.kind, () => this.toStore(bytes));
+    const { name, queue } = holder;
+    for (const frame of intoFrames(messages)) {
+      const bytes = encodeHolderFrame({ partition, holder: name, queue, messages: frame });
+      for (const message of frame) this.said.push(`${name}: ${shown(message)}`);
+      this.send(frame, () => this.toStore(bytes));
     }
   }
 
@@ -154,7 +156,8 @@ export class Pair {
     for (const [queue, list] of messages) {
       for (const message of list) {
         const bytes = encodeStoreFrame({ partition, epoch, messages: [message] });
-        this.send(`store → ${queue.split('.')[0]}: ${shown(message)}`, message.kind, () => {
+        this.said.push(`store → ${queue.split('.')[0]}: ${shown(message)}`);
+        this.send([message], () => {
           for (const holder of this.holders.values()) if (holder.queue === queue) holder.receive(bytes);
         });
       }
@@ -162,9 +165,8 @@ export class Pair {
     for (const delivery of settled) this.unsettled.delete(delivery);
   }
 
-  private send(line: string, kind: Kind, arrive: () => void): void {
-    this.said.push(line);
-    const at = this.fates.findIndex((one) => one.kind === kind);
+  private send(frame: readonly { kind: Kind }[], arrive: () => void): void {
+    const at = this.fates.findIndex(({ kind }) => frame.some((message) => message.kind === kind));
     const [{ fate } = { fate: undefined }] = at < 0 ? [] : this.fates.splice(at, 1);
     if (fate === 'lost') return;
     if (typeof fate === 'function') return fate(arrive);

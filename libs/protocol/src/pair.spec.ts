@@ -146,6 +146,26 @@ describe('loss', () => {
     ]);
   });
 
+  it.each(['cancel', 'release'] as const)(
+    'rule 12: no session stays locked when a grant and its %s are lost',
+    (kind) => {
+      const { pair, a, c } = pairOf();
+      const grant = pair.holdBack('grant');
+      a.want('s');
+      pair.run().lose('cancel');
+      if (kind === 'release') pair.lose('release');
+      a.giveUp('s');
+      pair.run();
+      if (kind === 'release') grant(); // it is given back, in vain
+      pair.run();
+      a.reconnect();
+      pair.run().takeOver(); // by a store that knows only the old queue
+      c.want('s');
+      pair.run();
+      expect(c.holds('s')).toBe(true);
+    },
+  );
+
   it('a new connection repeats everything at once, and is granted there', () => {
     const { pair, a } = pairOf();
     a.want('s');
