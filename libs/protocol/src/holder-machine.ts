@@ -9,6 +9,7 @@ import { noChanges } from './messages.js';
 import type {
   Changes,
   Commit,
+  Destroy,
   Grant,
   HolderMessage,
   RefusalReason,
@@ -32,6 +33,8 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 interface Grip extends Mutable<HeldGrant> {
   readonly attributes: Map<string, HeldAttribute>;
+  /** When the store knew the session as used last, by the monotonic clock. */
+  touchedAt: number;
   version: Version;
 }
 
@@ -47,6 +50,9 @@ interface Wait {
   floor: Token | undefined;
 }
 
+/** A session that is used is touched this often within its time to live. */
+const touchesPerTtl = 8;
+
 interface Session {
   readonly id: string;
   readonly partition: number;
@@ -55,7 +61,7 @@ interface Session {
   /** The copy that the last grant left here. */
   known: Pick<Grip, 'version' | 'attributes'> | undefined;
   /** Changes not answered yet, in the order of sending. */
-  flights: { readonly grip: Grip; readonly message: Commit | Release }[];
+  flights: { readonly grip: Grip; readonly message: Commit | Release | Destroy }[];
   flightsSentAt: number;
 }
 
@@ -78,6 +84,9 @@ export class HolderMachine {
   private readonly renewals = new Map<number, { n: number; sentAt: number }>();
   private readonly epochs = new Map<number, number>();
   private requests = 0;
+  /** How often used sessions are touched, in milliseconds; and when it was done last. */
+  private touchMs = Infinity;
+  private touchedAt = 0;
   /** How many partitions the store says there are. */
   private partitions = this.rules.partitions;
   /**
@@ -130,9 +139,18 @@ export class HolderMachine {
   release(grant: HeldGrant, changes: Changes, now: Now): void {
     this.counters.releases++;
     const grip = grant as Grip;
+    // The store must not take a session for unused whose use it was not told of yet (rule 15).
+    if (grip.used && now.mono - grip.touchedAt >= this.touchMs) this.touch([grip], now);
     const session = this.change(grip, 'release', changes, now);
     session.grip = undefined;
     session.known = grip;
+  }
+
+  /** Ends a held session for good (rule 14). The seq to wait for is `grant.seq` afterwards. */
+  destroy(grant: HeldGrant, now: Now): void {
+    const session = this.change(grant as Grip, 'destroy', noChanges, now);
+    session.grip = undefined;
+    session.known = undefined;
   }
 
   /** A connection stands: everything that is unanswered is sent again, and every partition ever asked learns the new queue. */
@@ -149,6 +167,12 @@ export class HolderMachine {
       if (now.mono - (this.renewals.get(partition)?.sentAt ?? 0) >= this.rules.renewMs)
         this.renew(partition, now);
     }
+    if (now.mono - this.touchedAt < this.touchMs) return;
+    this.touchedAt = now.mono;
+    this.touch(
+      [...this.sessions.values()].flatMap(({ grip }) => (grip?.used ? [grip] : [])),
+      now,
+    );
   }
 
   /** Whether there is anything to renew or repeat. */
@@ -167,13 +191,14 @@ export class HolderMachine {
     for (const message of frame.messages) {
       switch (message.kind) {
         case 'grant':
-          this.granted(message, partition);
+          this.granted(message, partition, now);
           break;
         case 'recall':
           this.recalled(message.session, message.token, partition);
           break;
         case 'renewed':
           this.counted(message.partitions);
+          this.touchMs = message.ttlMs / touchesPerTtl;
           for (const [session, token] of message.recalled) this.recalled(session, token, partition);
           break;
         case 'committed':
@@ -213,7 +238,7 @@ export class HolderMachine {
 
   // Grants and recalls: rules 4 and 12. ------------------------------------------------------------------------------
 
-  private granted(message: Grant, partition: number): void {
+  private granted(message: Grant, partition: number, now: Now): void {
     const session = this.sessions.get(message.session);
     if (session?.grip && sameToken(session.grip.token, message.token)) {
       if (message.contended) this.recalled(message.session, message.token, partition);
@@ -230,6 +255,8 @@ export class HolderMachine {
       recalled: contended,
       attributes,
       version,
+      used: false,
+      touchedAt: now.mono,
     };
     session.grip = grip;
     session.wait = undefined;
@@ -267,7 +294,7 @@ export class HolderMachine {
 
   // Changes: rule 6. -----------------------------------------------------------------------------------------------------
 
-  private change(grip: Grip, kind: 'commit' | 'release', changes: Changes, now: Now): Session {
+  private change(grip: Grip, kind: 'commit' | 'release' | 'destroy', changes: Changes, now: Now): Session {
     const session = this.sessions.get(grip.session);
     if (session?.grip !== grip) throw new Error(`the grant of ${grip.session} is over`);
     const seq = ++grip.seq;
@@ -275,7 +302,10 @@ export class HolderMachine {
     for (const [name, bytes] of changes.set) grip.attributes.set(name, { bytes, seq });
     if (changes.set.size > 0 || changes.delete.length > 0) grip.version = [...grip.token, seq];
     const { token } = grip;
-    const message = { kind, session: session.id, token, seq, set: changes.set, delete: changes.delete };
+    const head = { session: session.id, token, seq };
+    const message =
+      kind === 'destroy' ? ({ kind, ...head } as const) : ({ kind, ...head, ...changes } as const);
+    if (kind === 'commit') grip.touchedAt = now.mono;
     if (session.flights.length === 0) session.flightsSentAt = now.mono;
     session.flights.push({ grip, message });
     this.unanswered.add(session);
@@ -370,11 +400,29 @@ export class HolderMachine {
     this.send(partition, { ...acquire, known: known?.version, create });
   }
 
-  private renew(partition: number, now: Now): void {
+  /** Tells the store what was used since it heard last (rule 15). */
+  private touch(grips: readonly Grip[], now: Now): void {
+    const touches = new Map<number, [string, number][]>();
+    for (const grip of grips) {
+      grip.used = false;
+      grip.touchedAt = now.mono;
+      const partition = partitionOf(grip.session, this.rules.partitions);
+      const list = touches.get(partition);
+      if (list) list.push([grip.session, 0]);
+      else touches.set(partition, [[grip.session, 0]]);
+    }
+    for (const [partition, list] of touches) {
+      for (let at = 0; at < list.length; at += limits.listed) {
+        this.renew(partition, now, list.slice(at, at + limits.listed));
+      }
+    }
+  }
+
+  private renew(partition: number, now: Now, touches?: readonly [string, number][]): void {
     const renewal = this.renewals.get(partition) ?? { n: 0, sentAt: 0 };
     this.renewals.set(partition, renewal);
     renewal.sentAt = now.mono;
-    this.send(partition, { kind: 'renew', n: ++renewal.n });
+    this.send(partition, { kind: 'renew', n: ++renewal.n, touches });
   }
 
   private send(partition: number, message: HolderMessage): void {
