@@ -51,7 +51,15 @@ describe.each(Object.entries(spoilt))('%s', (_what, { spoil, complaint }) => {
   });
 
   it("in an app server's queue is logged, counted and dropped, while requests go on", async () => {
-    const answer = { kind: 'renewed', n: 1, leaseMs: 1, partitions: 16, recalled: [], revoked: [] } as const;
+    const answer = {
+      kind: 'renewed',
+      n: 1,
+      leaseMs: 1,
+      ttlMs: 1,
+      partitions: 16,
+      recalled: [],
+      revoked: [],
+    } as const;
     const bytes = spoil(encodeStoreFrame({ partition, epoch: 1, messages: [answer] }));
     const counted = await one.count();
 

@@ -37,6 +37,8 @@ interface Loose {
   get(name: string): unknown;
   draft(name: string, initial: () => unknown): unknown;
   set(name: string, value: unknown): void;
+  regenerate(): string;
+  destroy(): void;
 }
 
 const cart = 'cart' as never;
@@ -63,6 +65,7 @@ class Signal {
 
 /** Where a handler waits until a test lets them go on. */
 class Latch {
+  armed = false;
   readonly entered = new Signal();
   readonly goOn = new Signal();
 }
@@ -123,6 +126,23 @@ class CartController {
   @LockedSession(cart)
   date(@CurrentSession() session: Loose) {
     session.set('cart', { at: new Date() });
+  }
+
+  @Post('login')
+  @LockedSession()
+  login(@CurrentSession() session: Loose) {
+    session.set('user', 'Ada');
+    return { id: session.id, next: session.regenerate() };
+  }
+
+  @Post('logout')
+  @LockedSession()
+  async logout(@CurrentSession() session: Loose) {
+    session.destroy();
+    if (this.latch.armed) {
+      this.latch.entered.resolve();
+      await this.latch.goOn.promise;
+    }
   }
 
   @Get('run')
@@ -274,6 +294,51 @@ describe.each(Object.entries(platforms))('on %s', (_platform, adapter) => {
     expect((await guest.post('items', { item: 'milk' })).set).toBeDefined();
     expect(guest.cookie).not.toBe(visitor.cookie);
     expect((await guest.get('items')).body).toEqual(['milk']);
+  });
+
+  it('rule 17: login gives the visitor another id with the same cart; the old id is worth nothing', async () => {
+    const { client } = await start();
+    const visitor = client();
+    const thief = client();
+    await visitor.post('items', { item: 'tea' });
+    thief.cookie = visitor.cookie;
+    const { body, set } = await visitor.post('login');
+    const { id, next } = body as { id: string; next: string };
+    expect(next).not.toBe(id);
+    expect(set).toContain('HttpOnly');
+    expect((await visitor.get('me')).body).toEqual({ id: next, isNew: false });
+    expect((await visitor.get('items')).body).toEqual(['tea']);
+    expect(await thief.get('items')).toMatchObject({ status: 200, body: [], set: undefined });
+    expect(await thief.post('items', { item: 'milk' })).toMatchObject({
+      status: 409,
+      body: { code: 'session-destroyed' },
+    });
+  });
+
+  it('rule 14: logout ends the session and clears the cookie; a slower request cannot bring it back', async () => {
+    const { client, latch } = await start();
+    const visitor = client();
+    await visitor.post('items', { item: 'tea' });
+    const slower = client();
+    slower.cookie = visitor.cookie;
+    latch.armed = true;
+    const logout = visitor.post('logout');
+    await latch.entered.promise;
+    const late = slower.post('items', { item: 'milk' });
+    latch.goOn.resolve();
+    expect((await logout).set).toMatch(/^locked-session=; Max-Age=0/);
+    expect(await late).toMatchObject({ status: 409, set: undefined });
+    expect((await slower.get('me')).body).toMatchObject({ isNew: true });
+  });
+
+  it('rule 15: a session that nobody used for its time to live is gone', async () => {
+    const { client, sessions } = await start({ ttlMs: 1_000, idleReleaseMs: 1_000 });
+    const visitor = client();
+    await visitor.post('items', { item: 'tea' });
+    await expect.poll(() => sessions.counters().held, { timeout: 10_000, interval: 50 }).toBe(0);
+    await expect
+      .poll(async () => (await visitor.get('items')).body, { timeout: 10_000, interval: 1_500 })
+      .toEqual([]);
   });
 
   it('accepts what an older secret signed', async () => {

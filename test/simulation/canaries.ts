@@ -12,6 +12,14 @@ class NoTokenCheck extends PartitionMachine {
   }
 }
 
+/** Rule 14 without its tombstones: whoever is slow enough brings a destroyed session back. */
+class NoTombstones extends PartitionMachine {
+  protected override isDestroyed(): boolean {
+    return false;
+  }
+}
+
 export const canaries: Readonly<Record<string, Variant>> = {
+  'late-save-revives': { machine: (...of) => new NoTombstones(...of) },
   'no-token-check': { machine: (...of) => new NoTokenCheck(...of) },
 };

@@ -60,6 +60,8 @@ export class Checkers implements NetworkTap {
   // Exclusion by overlap of scopes: rules 1 and 18. ----------------------------------------------------------------
 
   enter(visit: Visit): void {
+    if (this.over.has(visit.session))
+      this.violation(`${visit.who} is in ${visit.session}, which was destroyed (rule 14)`);
     const here = this.inside.get(visit.session) ?? new Set();
     this.inside.set(visit.session, here);
     for (const other of here) {
@@ -77,6 +79,37 @@ export class Checkers implements NetworkTap {
   }
 
   // Every acknowledged change exactly once: rule 6. -------------------------------------------------------------------
+
+  // Destroyed sessions stay destroyed: rules 14 and 17. ------------------------------------------------------------------
+
+  /** Sessions that are destroyed for sure, and those of which nobody can tell. */
+  readonly over = new Set<string>();
+  readonly uncertain = new Set<string>();
+
+  /** The session has ended, or has gone on as `next` with all that was in it. */
+  ended(session: string, next: string | undefined, sure: boolean): void {
+    (sure ? this.over : this.uncertain).add(session);
+    for (const [id, mark] of this.marks) {
+      if (mark.session !== session) continue;
+      if (sure && next !== undefined) this.marks.set(id, { ...mark, session: next });
+      else if (mark.outcome === 'acknowledged') mark.outcome = 'unknown';
+    }
+  }
+
+  turnedAway(who: string, session: string): void {
+    if (this.over.has(session) || this.uncertain.has(session)) return;
+    this.pendingEnds.push({ who, session });
+  }
+
+  /** Whoever was told that a session is destroyed was told the truth: known when the scope that destroyed it has ended. */
+  settleEnds(): void {
+    for (const { who, session } of this.pendingEnds) {
+      if (this.over.has(session) || this.uncertain.has(session)) continue;
+      this.violation(`${who} was told that ${session} is destroyed, and nobody did so`);
+    }
+  }
+
+  private readonly pendingEnds: { who: string; session: string }[] = [];
 
   /** What a scope sees must hold all that was acknowledged before it began, once, and nothing that was refused. */
   sees(
@@ -112,7 +145,11 @@ export class Checkers implements NetworkTap {
 
   written(writes: readonly SessionWrite[]): void {
     for (const { session, head } of writes) {
-      const record = decodeHead(head!);
+      if (!head) {
+        this.versions.delete(session);
+        continue;
+      }
+      const record = decodeHead(head);
       const before = this.versions.get(session);
       if (before && compareVersions(record.version, before) < 0) {
         this.violation(`${session}: version ${record.version.join('.')} is written over ${before.join('.')}`);
@@ -156,6 +193,11 @@ export class Checkers implements NetworkTap {
   fromStore(holder: string, bytes: Uint8Array, turn: number): void {
     for (const message of decodeStoreFrame(bytes).messages) {
       this.world.trace(`store ${turn} → ${holder}: ${shown(message)}`);
+      if (message.kind === 'refused' && message.request !== undefined) {
+        const { line } = this.lines.get(message.session) ?? { line: [] };
+        const at = line.findIndex((one) => one.holder === holder && one.request === message.request);
+        if (at >= 0) line.splice(at, 1);
+      }
       if (message.kind !== 'grant') continue;
       const line = this.line(message.session, turn);
       const at = line.findIndex((one) => one.holder === holder && one.request === message.request);

@@ -28,6 +28,9 @@ const calm: NetworkFaults = { drop: 0, duplicate: 0, delayMs: 1 };
 const storeDefaults: StoreCoreSettings = {
   partitions: 2,
   leaseMs: 5_000,
+  ttlMs: 600_000,
+  tombstoneMs: 300_000,
+  expiryScanMs: 1_000,
   waitersPerSession: 16,
   waitersPerPartition: 64,
   window: 32,

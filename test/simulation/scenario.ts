@@ -83,6 +83,7 @@ export async function simulate(
     .until(audits)
     .catch((error: unknown) => checkers.violation(`the audit fails: ${String(error)}`));
   await deployment.rest();
+  checkers.settleEnds();
 
   const total = (key: 'grants' | 'recalls') => holders.reduce((sum, one) => sum + one.counters()[key], 0);
   const outcomes = [...checkers.marks.values()].map(({ outcome }) => outcome);
@@ -103,6 +104,8 @@ interface Lists {
   get(name: string): readonly string[] | undefined;
   draft(name: string, initial: () => string[]): string[];
   commit(): Promise<void>;
+  destroy(): void;
+  regenerate(): string;
 }
 
 /** What the holders do. */
@@ -157,6 +160,7 @@ class Day {
     };
     const before = this.checkers.acknowledged();
     let committed = 0;
+    let end: { next: string | undefined } | undefined;
     let failure: unknown;
     try {
       const locks = whole ? { isNew } : { isNew, write, read };
@@ -182,6 +186,10 @@ class Day {
             }
             if (nests) await this.nested(holder, session, write, mark);
             if (fails) throw new Deliberate();
+            if (whole && random.chance(0.1)) {
+              end = { next: random.chance(0.5) ? handle.regenerate() : undefined };
+              if (end.next === undefined) handle.destroy();
+            }
           } finally {
             this.checkers.leave(visit);
             this.world.trace(`${who} leaves ${session}`);
@@ -194,6 +202,13 @@ class Day {
     const outcome = outcomeOf(failure);
     if (outcome === undefined) throw failure;
     for (const one of marks.slice(committed)) one.outcome = outcome;
+    if (failure instanceof LockedSessionError && failure.code === 'session-destroyed') {
+      this.checkers.turnedAway(who, session);
+    }
+    if (end && outcome !== 'refused') {
+      this.checkers.ended(session, end.next, outcome === 'acknowledged');
+      if (end.next !== undefined) this.visitors.push(end.next);
+    }
     this.world.trace(`${who} ends: ${outcome}`);
   }
 
@@ -222,11 +237,16 @@ class Day {
   /** At the end: everything acknowledged is there exactly once. */
   async audit(auditor: LockedSessions, session: string, waitMs: number): Promise<void> {
     const expected = this.checkers.acknowledged();
-    await auditor.run(session, { read: '*', waitMs, label: 'auditor' }, (its) => {
+    const audited = auditor.run(session, { read: '*', waitMs, label: 'auditor' }, (its) => {
       const handle = its as unknown as Lists;
       for (const name of attributes) {
         this.checkers.sees('auditor', session, name, handle.get(name) ?? [], expected);
       }
+    });
+    await audited.catch((error: unknown) => {
+      if (outcomeOf(error) !== 'refused' || (error as LockedSessionError).code !== 'session-destroyed')
+        throw error;
+      this.checkers.turnedAway('auditor', session);
     });
   }
 }
@@ -245,6 +265,7 @@ function outcomeOf(failure: unknown): 'acknowledged' | 'refused' | 'unknown' | u
     case 'wait-timeout':
     case 'aborted':
     case 'store-busy':
+    case 'session-destroyed':
       return 'refused';
     default:
       return undefined;

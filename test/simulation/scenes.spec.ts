@@ -11,6 +11,9 @@ interface Lists {
   set(name: string, value: unknown): void;
   delete(name: string): void;
   names(): string[];
+  readonly id: string;
+  destroy(): void;
+  regenerate(): string;
   commit(): Promise<void>;
 }
 
@@ -403,6 +406,119 @@ describe('a new visitor (rule 16)', () => {
     const visit = run(one, { isNew: true }, (session) => session.set('a', ['first']), 'guest');
     expect(await until(codeOf(visit))).toBe('outcome-unknown');
     expect(one.counters()).toMatchObject({ waiting: 0, held: 1 });
+  });
+});
+
+describe('the life of a session (rules 14, 15 and 17)', () => {
+  it('ends by destroy: nothing is left, and nobody brings it back', async () => {
+    const { until, deployment, one, two } = await scene();
+    await until(add(one, 'first'));
+    await until(run(one, {}, (session) => session.destroy()));
+    expect(await until(codeOf(read(two)))).toBe('session-destroyed');
+    expect(await until(codeOf(add(one, 'again')))).toBe('session-destroyed');
+    await deployment.rest();
+    expect(deployment.checkers.violations).toEqual([]);
+  });
+
+  it('a slower request of a destroyed session changes nothing', async () => {
+    const { until, world, one, two } = await scene();
+    const inside = gate();
+    const goOn = gate();
+    await until(add(one, 'first'));
+    const logout = run(one, {}, async (session) => {
+      inside.open();
+      await goOn.opened;
+      session.destroy();
+    });
+    await until(inside.opened);
+    const slower = [add(two, 'late'), add(one, 'later')].map(codeOf);
+    await world.run(() => one.counters().recalls === 1, 1_000);
+    goOn.open();
+    await until(logout);
+    expect(await until(Promise.all(slower))).toEqual(['session-destroyed', 'session-destroyed']);
+  });
+
+  it('is not ended by a scope that fails, nor by one that has only a part of it', async () => {
+    const { until, one } = await scene();
+    await until(add(one, 'first'));
+    const failing = run(one, {}, (session) => {
+      session.destroy();
+      expect(() => session.get('a')).toThrow('was destroyed');
+      throw new Error('deliberate');
+    });
+    await expect(until(failing)).rejects.toThrow('deliberate');
+    await until(
+      run(one, { write: ['a'] }, (session) => expect(() => session.destroy()).toThrow('all of it')),
+    );
+    expect(await until(read(one))).toEqual(['first']);
+  });
+
+  it('goes on under another id after regenerate, with everything in it; the old id is destroyed', async () => {
+    const { until, one, two } = await scene();
+    await until(add(one, 'guest'));
+    const next = await until(
+      run(one, {}, (session) => {
+        session.draft('a', () => []).push('user');
+        const id = session.regenerate();
+        expect(session.id).toBe(id);
+        return id;
+      }),
+    );
+    expect(await until(read(two, next))).toEqual(['guest', 'user']);
+    expect(await until(codeOf(read(two)))).toBe('session-destroyed');
+  });
+
+  it('may be destroyed or renamed by the visit that begins it', async () => {
+    const { until, one, two } = await scene();
+    const visit = (id: string, body: Body<string | void>) => until(run(one, { isNew: true }, body, id));
+    await visit('gone', (session) => (session.set('a', ['x']), session.destroy()));
+    await visit(
+      'kept',
+      async (session) => (session.set('a', ['x']), await session.commit(), session.destroy()),
+    );
+    const next = await visit('named', (session) => (session.set('a', ['x']), session.regenerate()));
+    const known = (id: string) => until(codeOf(run(two, { create: false }, () => {}, id)));
+    expect(await known('gone')).toBe('unknown-session');
+    expect(await known('kept')).toBe('session-destroyed');
+    expect(await known('named')).toBe('unknown-session');
+    expect(await until(read(two, next!))).toEqual(['x']);
+  });
+
+  it('is over when nobody used it for its time to live, held or not', async () => {
+    const { until, world, deployment, one, two } = await scene({
+      store: { ttlMs: 10_000 },
+      holder: { idleReleaseMs: 3_600_000 },
+    });
+    await until(Promise.all([add(one, 'x', 'held'), add(one, 'x', 'released')]));
+    await until(read(two, 'released'));
+    await world.run(() => false, 15_000);
+    const known = (id: string) => until(codeOf(run(two, { create: false }, () => {}, id)));
+    expect([await known('held'), await known('released')]).toEqual(['unknown-session', 'unknown-session']);
+    expect(await until(read(one, 'held'))).toEqual([]);
+    await deployment.rest();
+    expect(deployment.checkers.violations).toEqual([]);
+  });
+
+  it('is kept while its holder only reads it, without a message for each read', async () => {
+    const { until, world, one, two } = await scene({ store: { ttlMs: 10_000 } });
+    await until(add(one, 'x'));
+    for (let i = 0; i < 20; i++) {
+      await world.run(() => false, 2_000);
+      expect(await until(read(one))).toEqual(['x']);
+    }
+    expect(one.counters()).toMatchObject({ grants: 1, recalls: 0, commits: 1 });
+    expect(await until(read(two))).toEqual(['x']);
+  });
+
+  it('may be made again by the application long after it was destroyed', async () => {
+    const { until, world, one } = await scene({ store: { tombstoneMs: 20_000 } });
+    await until(add(one, 'first'));
+    await until(run(one, {}, (session) => session.destroy()));
+    await world.run(() => false, 10_000);
+    expect(await until(codeOf(add(one, 'soon')))).toBe('session-destroyed');
+    await world.run(() => false, 15_000);
+    await until(add(one, 'later'));
+    expect(await until(read(one))).toEqual(['later']);
   });
 });
 

@@ -25,21 +25,23 @@ export class VisitorController {
     return { user: session.get('user') ?? null };
   }
 
+  /** A login gives the session another id, so that one that somebody planted is worth nothing. The cart comes along. */
   @Post('login')
   @HttpCode(200)
-  @LockedSession('user')
+  @LockedSession()
   login(
     @CurrentSession() session: SessionHandle,
     @Body(new ValidPipe(login)) { name }: Login,
   ): { user: User } {
     session.set('user', { name });
+    session.regenerate();
     return { user: { name } };
   }
 
   @Post('logout')
   @HttpCode(204)
-  @LockedSession('user')
+  @LockedSession()
   logout(@CurrentSession() session: SessionHandle): void {
-    session.delete('user');
+    session.destroy();
   }
 }

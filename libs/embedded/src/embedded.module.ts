@@ -12,12 +12,14 @@ import {
   type LockedSessionOptions,
 } from '#locked-session';
 import { LevelRepository, MemoryRepository } from '#repository';
-import { Store } from '#store';
+import { Store, tombstoneMs } from '#store';
 
 export interface EmbeddedOptions
   extends Omit<LockedSessionOptions, 'broker' | 'partitions'>, LockedSessionExtras {
   /** Where sessions are kept; without it they are gone with the process. One process at a time can use it. */
   readonly directory?: string;
+  /** How long a session is kept after its last use, in milliseconds. Default one day. */
+  readonly ttlMs?: number;
   /** What an acknowledged change survives: the death of this process, or the loss of power too. Default `process`. */
   readonly durability?: 'process' | 'disk';
 }
@@ -37,6 +39,7 @@ export class EmbeddedLockedSessionModule implements OnApplicationShutdown {
   static forRoot({
     directory,
     durability = 'process',
+    ttlMs = 86_400_000,
     isGlobal,
     instance,
     ...options
@@ -64,7 +67,7 @@ export class EmbeddedLockedSessionModule implements OnApplicationShutdown {
         {
           provide: Store,
           useFactory: async () => {
-            const store = makeStore(exchange, directory, durability);
+            const store = makeStore(exchange, directory, durability, ttlMs);
             await store.start();
             return store;
           },
@@ -84,6 +87,7 @@ function makeStore(
   exchange: MemoryExchange,
   directory: string | undefined,
   durability: 'process' | 'disk',
+  ttlMs: number,
 ): Store {
   const repository =
     directory === undefined ? new MemoryRepository() : new LevelRepository({ directory, durability });
@@ -92,6 +96,9 @@ function makeStore(
   return new Store(ports, {
     partitions,
     leaseMs: 5_000,
+    ttlMs,
+    tombstoneMs,
+    expiryScanMs: Math.min(60_000, ttlMs / 16),
     waitersPerSession: 16,
     waitersPerPartition: 10_000,
     window: 1_000,

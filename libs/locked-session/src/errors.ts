@@ -33,6 +33,8 @@ export const errorStatus = {
   'too-large': 413,
   /** The store does not know the session, and it was not to be made. */
   'unknown-session': 404,
+  /** The session was destroyed, and stays so; nothing can be changed in it. */
+  'session-destroyed': 409,
   /** Not a name for an attribute. */
   'attribute-name': 500,
   /** Not an id for a session. */

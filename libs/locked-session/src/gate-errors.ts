@@ -34,11 +34,20 @@ export function refused(session: string, why: RefusalReason, detail: string): Lo
   switch (why) {
     case 'wrong-partition':
       return new LockedSessionError('deployment', `${said}: ${detail}; set 'partitions' to that number`);
+    case 'destroyed':
+      return sessionDestroyed(session);
     case 'unknown-session':
       return new LockedSessionError('unknown-session', `${said}: it was never made, or is over`);
     default:
       return new LockedSessionError('store-busy', `${said}: ${why} (${detail}); try again later`);
   }
+}
+
+export function sessionDestroyed(session: string): LockedSessionError {
+  return new LockedSessionError(
+    'session-destroyed',
+    `session ${session} was destroyed: nothing of it is left, and nothing can be changed in it; begin another one`,
+  );
 }
 
 /** The two sides would look for sessions in different places. */

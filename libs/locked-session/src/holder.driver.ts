@@ -87,6 +87,11 @@ export class HolderDriver {
     this.flushSoon();
   }
 
+  destroy(grant: HeldGrant): void {
+    this.machine.destroy(grant, this.ports.clock.now());
+    this.flushSoon();
+  }
+
   /** Resolves when every release is answered, or after `limitMs`; then the link is closed. */
   async close(limitMs: number): Promise<void> {
     if (this.queue !== undefined && this.machine.busy) {

@@ -8,6 +8,7 @@ export class LocalGrant implements HeldGrant {
   readonly token = [0, 0] as const;
   readonly recalled = false;
   readonly acknowledged = 0;
+  used = false;
   /** Counts the changes made here: the same numbers that the real grant will give them. */
   seq = 0;
   readonly attributes = new Map<string, HeldAttribute>();

@@ -69,34 +69,47 @@ export class LockedSessionInterceptor implements NestInterceptor {
       if (!cookie) return await sessions.run(await resolve!(context), known, body);
 
       const given = cookie.read(cookieHeader(context));
-      if (given !== undefined) {
-        try {
-          return await sessions.run(given, known, body);
-        } catch (error) {
-          // An id that the store does not know is never adopted: the visitor gets another one (rule 14).
-          if (!(error instanceof LockedSessionError) || error.code !== 'unknown-session') throw error;
-        }
+      if (given === undefined) return await this.serve(context, binding, newSessionId(), newcomer, body);
+      let begun = false;
+      const begin = () => {
+        begun = true;
+        return body();
+      };
+      try {
+        return await this.serve(context, binding, given, known, begin);
+      } catch (error) {
+        const code = error instanceof LockedSessionError && !begun ? error.code : undefined;
+        // An id that the store does not know is never adopted: the visitor gets another one (rule 14).
+        if (code === 'unknown-session')
+          return await this.serve(context, binding, newSessionId(), newcomer, body);
+        // A slow request of a session that is over: it gets no cookie, which might replace the one of a new login (rule 17).
+        if (code === 'session-destroyed')
+          return await sessions.run(newSessionId(), { ...newcomer, unkept: true }, body);
+        throw error;
       }
-      return await this.welcome(context, binding, newcomer, body);
     } catch (error) {
       throw error instanceof LockedSessionError ? this.httpError(error, context) : error;
     }
   }
 
-  /** A visitor without a session: gets one when the handler sets something, and its cookie once that is durable (rule 16). */
-  private async welcome(
+  /** Runs the handler; then, when all is durable, the client learns which session it has now (rules 16 and 17). */
+  private async serve(
     context: ExecutionContext,
     { sessions, cookie }: SessionBinding,
+    id: string,
     options: RunOptions,
     body: () => Promise<unknown>,
   ): Promise<unknown> {
-    const id = newSessionId();
     let scope!: Scope;
     const result = await sessions.run(id, options, (session) => {
       scope = session as Scope;
       return body();
     });
-    if (scope.isKept) this.setHeader(context, 'Set-Cookie', cookie!.write(id));
+    if (scope.destroyed) {
+      if (!options.isNew) this.setHeader(context, 'Set-Cookie', cookie!.clear());
+    } else if (scope.nextId !== undefined || (options.isNew && scope.isKept)) {
+      this.setHeader(context, 'Set-Cookie', cookie!.write(scope.id));
+    }
     return result;
   }
 

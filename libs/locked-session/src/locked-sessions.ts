@@ -35,6 +35,8 @@ export interface RunOptions extends LockSpec {
   readonly label?: string;
   /** The id was just made, so that nobody else knows it: the session lives in this process alone until something is set (rule 16). */
   readonly isNew?: boolean;
+  /** Nothing may be set: the session that the client named was destroyed. */
+  readonly unkept?: boolean;
   /** Make the session when the store does not know it. Default true; false for ids that come from outside (rule 14). */
   readonly create?: boolean;
 }
@@ -82,6 +84,10 @@ export class LockedSessions {
         this.held--;
         this.driver.release(grant, noChanges);
       },
+      destroy: (grant) => {
+        this.held--;
+        this.driver.destroy(grant);
+      },
       expireAt: (deadline) => this.expireAt(deadline),
       after: (delayMs, task) => ports.clock.after(delayMs, task),
     };
@@ -115,13 +121,17 @@ export class LockedSessions {
     if (options.signal?.aborted) throw aborted(options.signal);
     const { label = `scope ${this.tally.scopes}`, isNew = false } = options;
     const scope = new Scope(this, id, outer, label, isNew, this.commitDeadline);
+    scope.unkept = options.unkept ?? false;
     this.running++;
     try {
       const entering = gate.enter(scope, plan, () => this.waitOptions(scope, outer, options));
       if (entering) await entering;
       else if (!scope.parent && !isNew) this.tally.servedFromHeldLock++;
       const result = await currentScope.run(scope, body, scope);
-      if (!scope.parent && !scope.send() && !entering) this.tally.servedWithoutMessage++;
+      if (!scope.parent) {
+        if (scope.destroyed || scope.nextId !== undefined) await this.replace(gate, scope);
+        else if (!scope.send() && !entering) this.tally.servedWithoutMessage++;
+      }
       const durable = this.leave(gate, scope);
       if (durable) await durable;
       return result;
@@ -185,6 +195,33 @@ export class LockedSessions {
     await this.driver.close(this.settings.closeMs);
     this.expiry.cancel();
     this.cancelSweep();
+  }
+
+  /** The new session first, then the end of the old one: at no moment there is none, and never two that stay (rule 17). */
+  private async replace(gate: SessionGate, scope: Scope): Promise<void> {
+    const { held } = scope;
+    const next = scope.destroyed ? undefined : scope.nextId;
+    const state = next === undefined ? undefined : scope.state();
+    if (state && state.size > 0) await this.make(next!, state);
+    try {
+      await scope.durable();
+      await held.durable(gate.destroy(held), this.commitDeadline);
+    } catch (error) {
+      if (state && state.size > 0) await this.run(next!, {}, (session) => session.destroy());
+      throw error;
+    }
+  }
+
+  private async make(id: string, state: ReadonlyMap<string, Uint8Array>): Promise<void> {
+    const gate = this.open(id, true);
+    const held = gate.held!;
+    held.inside++;
+    try {
+      await held.durable(held.commit({ set: state, delete: [] }), this.commitDeadline);
+    } finally {
+      gate.left(held);
+      if (gate.forgettable) this.gates.delete(id);
+    }
   }
 
   private leave(gate: SessionGate, scope: Scope): Promise<void> | undefined {

@@ -6,6 +6,9 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { noChanges, type Changes } from '#protocol';
 import type { Hold, LockOwner, LockRequest } from './lock-waits.js';
 import { LockedSessionError } from './errors.js';
+import { sessionDestroyed } from './gate-errors.js';
+import { wholeSession } from './lock-plan.js';
+import { newSessionId } from './session-cookie.js';
 import type { HeldSession } from './held-session.js';
 import type { LockedSessions } from './locked-sessions.js';
 import type { AttributeName, AttributeValue, Frozen, SessionHandle } from './session-handle.js';
@@ -48,9 +51,16 @@ export class Scope implements SessionHandle, LockOwner {
   private seen = 0;
   ended = false;
 
+  /** A root's: the session ends with the scope. */
+  destroyed = false;
+  /** A root's: the id that the session has when the scope has ended. */
+  nextId: string | undefined;
+  /** What is set cannot be kept: the session that the client named is no more. */
+  unkept = false;
+
   constructor(
     readonly sessions: LockedSessions,
-    readonly id: string,
+    private readonly session: string,
     /** The scope around this one, of whatever session. */
     readonly outer: Scope | undefined,
     readonly label: string,
@@ -58,9 +68,13 @@ export class Scope implements SessionHandle, LockOwner {
     /** When a wait for the store's acknowledgement that begins now ends, by the monotonic clock. */
     private readonly commitDeadline: () => number,
   ) {
-    this.parent = outer?.within(sessions, id);
+    this.parent = outer?.within(sessions, session);
     if (this.parent) this.held = this.parent.held;
     if (outer) (outer.children ??= new Set()).add(this);
+  }
+
+  get id(): string {
+    return this.root.nextId ?? this.session;
   }
 
   get signal(): AbortSignal {
@@ -111,6 +125,16 @@ export class Scope implements SessionHandle, LockOwner {
     return [...names].filter((name) => this.held.locks.holds(this, name) !== undefined);
   }
 
+  destroy(): void {
+    this.checkWhole('destroy');
+    this.root.destroyed = true;
+  }
+
+  regenerate(): string {
+    this.checkWhole('regenerate');
+    return (this.root.nextId = newSessionId());
+  }
+
   async commit(): Promise<void> {
     this.checkRunning();
     this.send();
@@ -119,7 +143,7 @@ export class Scope implements SessionHandle, LockOwner {
 
   /** Of this scope and those around it, the innermost of session `id` that still runs. */
   private within(sessions: LockedSessions, id: string): Scope | undefined {
-    if (this.id === id && this.sessions === sessions && !this.ended) return this;
+    if ((this.session === id || this.id === id) && this.sessions === sessions && !this.ended) return this;
     return this.outer?.within(sessions, id);
   }
 
@@ -137,12 +161,22 @@ export class Scope implements SessionHandle, LockOwner {
   send(): boolean {
     const changes = this.changes();
     if (changes === noChanges) return false;
+    if (this.unkept) throw sessionDestroyed(this.session);
     const seq = this.held.commit(changes);
     this.saw(seq);
     this.root.saw(seq);
     for (const [name, copy] of this.copies)
       copy.base = changes.set.get(name) ?? (copy.deleted ? undefined : copy.base);
     return true;
+  }
+
+  /** The whole state as this scope leaves it. Throws when a value cannot be carried. */
+  state(): Map<string, Uint8Array> {
+    const state = new Map([...this.held.grant.attributes].map(([name, { bytes }]) => [name, bytes]));
+    const changes = this.changes();
+    for (const name of changes.delete) state.delete(name);
+    for (const [name, bytes] of changes.set) state.set(name, bytes);
+    return state;
   }
 
   /**
@@ -237,7 +271,17 @@ export class Scope implements SessionHandle, LockOwner {
     return this.parent === outer || (this.parent?.isNestedIn(outer) ?? false);
   }
 
+  private checkWhole(what: string): void {
+    this.checkRunning();
+    if (this.held.locks.holds(this, wholeSession) === 'write') return;
+    throw new LockedSessionError(
+      'not-locked',
+      `to ${what} a session its scope must have all of it: use @LockedSession() without names, or run(id, {}, …)`,
+    );
+  }
+
   private checkRunning(): void {
+    if (!this.ended && this.root.destroyed) throw sessionDestroyed(this.session);
     if (!this.ended) return;
     throw new LockedSessionError(
       'scope-ended',

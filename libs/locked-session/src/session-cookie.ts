@@ -28,10 +28,19 @@ export class SessionCookie {
 
   /** The `Set-Cookie` header that carries the id. */
   write(id: string): string {
-    const { secrets, name, path, domain, secure, sameSite, maxAgeMs } = this.settings;
+    return this.header(sign(id, this.settings.secrets[0]!), this.settings.maxAgeMs);
+  }
+
+  /** The `Set-Cookie` header that makes browsers forget. */
+  clear(): string {
+    return this.header('', 0);
+  }
+
+  private header(value: string, maxAgeMs: number | undefined): string {
+    const { name, path, domain, secure, sameSite } = this.settings;
     return stringifySetCookie({
       name,
-      value: sign(id, secrets[0]!),
+      value,
       path,
       secure,
       sameSite,

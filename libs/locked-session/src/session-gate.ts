@@ -29,6 +29,7 @@ export interface GateKeeper {
   giveUp(session: string): void;
   commit(grant: HeldGrant, changes: Changes): void;
   release(grant: HeldGrant): void;
+  destroy(grant: HeldGrant): void;
   /** Makes sure that `expire` is called at `deadline` (monotonic) or soon after. */
   expireAt(deadline: number): void;
   after(delayMs: number, task: () => void): () => void;
@@ -117,9 +118,24 @@ export class SessionGate {
 
   /** The scope is over. To be called after `scope.end()`. */
   leave(scope: Scope): void {
-    if (scope.parent) return;
-    scope.held.inside--;
-    if (scope.held === this.held) this.releaseIfDue();
+    if (!scope.parent) this.left(scope.held);
+  }
+
+  /** One who was inside has left. */
+  left(held: HeldSession): void {
+    held.inside--;
+    if (held === this.held) this.releaseIfDue();
+  }
+
+  /** Ends the session for good (rule 14), for a scope that has all of it. Returns the seq to wait for; 0 for one that the store never knew. */
+  destroy(held: HeldSession): number {
+    if (held.lost) throw held.lost;
+    if (held.grant instanceof LocalGrant) return 0;
+    this.keeper.destroy(held.grant);
+    this.ending.add(held);
+    this.sendBack(held);
+    this.forgetHeld();
+    return held.grant.seq;
   }
 
   // What the store says. -----------------------------------------------------------------------------------------------
@@ -276,6 +292,7 @@ export class SessionGate {
   private admit(scope: Scope, held: HeldSession): void {
     scope.held = held;
     held.inside++;
+    held.grant.used = true;
   }
 
   /** The lock that the entrant waited for is its own. */

@@ -49,6 +49,18 @@ export interface SessionHandle {
   /** The names of the attributes that there are, of those that this scope has locked. */
   names(): string[];
 
+  /**
+   * Ends the session for good when the scope ends: at logout. Nobody can bring it back, and no slower request changes anything in it. Needs the whole
+   * session: `@LockedSession()`.
+   */
+  destroy(): void;
+
+  /**
+   * Gives the session another id when the scope ends, with everything in it, and destroys the old one: at login, so that an id that somebody
+   * planted is worth nothing. Returns the new id. Needs the whole session: `@LockedSession()`.
+   */
+  regenerate(): string;
+
   /** Makes the changes so far durable now, and goes on. Rejects with `lock-lost` or `outcome-unknown`. */
   commit(): Promise<void>;
 }

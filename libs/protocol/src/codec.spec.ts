@@ -190,6 +190,7 @@ const anyStoreMessage: {
     kind: kind('renewed'),
     n: count,
     leaseMs: count,
+    ttlMs: count,
     partitions: count,
     valid: maybe(tokens),
     recalled: tokens,

@@ -125,6 +125,7 @@ const storeMessages: Table<StoreMessage> = {
     fields: {
       n: field.count,
       leaseMs: field.count,
+      ttlMs: field.count,
       partitions: field.count,
       valid: field.optional(field.sessionTokens),
       recalled: field.sessionTokens,
@@ -142,6 +143,7 @@ const storeMessages: Table<StoreMessage> = {
         'outcome-unknown',
         'wrong-partition',
         'unknown-session',
+        'destroyed',
         'too-many-waiters',
         'too-large',
         'unsupported',

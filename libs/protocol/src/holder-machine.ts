@@ -10,11 +10,13 @@ import type {
   Cancel,
   Changes,
   Commit,
+  Destroy,
   Grant,
   HolderMessage,
   RefusalReason,
   Refused,
   Release,
+  SessionAge,
   StoreFrame,
 } from './messages.js';
 import { compareTokens, sameToken, type Now, type Token, type Version } from './order.js';
@@ -34,6 +36,8 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 interface Grip extends Mutable<HeldGrant> {
   readonly attributes: Map<string, HeldAttribute>;
+  /** When the store knew the session as used last, by the monotonic clock. */
+  touchedAt: number;
   version: Version;
 }
 
@@ -49,6 +53,9 @@ interface Wait {
   floor: Token | undefined;
 }
 
+/** A session that is used is touched this often within its time to live. */
+const touchesPerTtl = 8;
+
 interface Session {
   readonly id: string;
   readonly partition: number;
@@ -57,7 +64,7 @@ interface Session {
   /** The copy that the last grant left here. */
   known: Pick<Grip, 'version' | 'attributes'> | undefined;
   /** Changes not answered yet, in the order of sending. */
-  flights: { readonly grip: Grip; readonly message: Commit | Release }[];
+  flights: { readonly grip: Grip; readonly message: Commit | Release | Destroy }[];
   flightsSentAt: number;
 }
 
@@ -78,6 +85,9 @@ export class HolderMachine {
   private readonly renewals: Renewals;
   private readonly epochs = new Map<number, number>();
   private requests = 0;
+  /** How often used sessions are touched, in milliseconds; and when it was done last. */
+  private touchMs = Infinity;
+  private touchedAt = 0;
   /** How many partitions the store says there are. */
   private partitions = this.rules.partitions;
 
@@ -127,9 +137,18 @@ export class HolderMachine {
   release(grant: HeldGrant, changes: Changes, now: Now): void {
     this.counters.releases++;
     const grip = grant as Grip;
+    // The store must not take a session for unused whose use it was not told of yet (rule 15).
+    if (grip.used && now.mono - grip.touchedAt >= this.touchMs) this.touch([grip], now);
     const session = this.change(grip, 'release', changes, now);
     session.grip = undefined;
     session.known = grip;
+  }
+
+  /** Ends a held session for good (rule 14). The seq to wait for is `grant.seq` afterwards. */
+  destroy(grant: HeldGrant, now: Now): void {
+    const session = this.change(grant as Grip, 'destroy', noChanges, now);
+    session.grip = undefined;
+    session.known = undefined;
   }
 
   /** A connection stands: everything that is unanswered is sent again, and every partition ever asked learns the new queue. */
@@ -143,6 +162,12 @@ export class HolderMachine {
   tick(now: Now): void {
     for (const session of this.unanswered) this.repeat(session, now, this.rules.repeatMs);
     for (const partition of this.renewals.due(now)) this.renew(partition, now);
+    if (now.mono - this.touchedAt < this.touchMs) return;
+    this.touchedAt = now.mono;
+    this.touch(
+      [...this.sessions.values()].flatMap(({ grip }) => (grip?.used ? [grip] : [])),
+      now,
+    );
   }
 
   /** Whether there is anything to renew or repeat. */
@@ -161,7 +186,7 @@ export class HolderMachine {
     for (const message of frame.messages) {
       switch (message.kind) {
         case 'grant':
-          this.granted(message, partition);
+          this.granted(message, partition, now);
           break;
         case 'recall':
           this.recalled(message.session, message.token, partition);
@@ -169,6 +194,7 @@ export class HolderMachine {
         case 'renewed':
           this.renewals.answered(partition, message.n);
           this.counted(message.partitions);
+          this.touchMs = message.ttlMs / touchesPerTtl;
           for (const [session, token] of message.recalled) this.recalled(session, token, partition);
           break;
         case 'committed':
@@ -208,7 +234,7 @@ export class HolderMachine {
 
   // Grants and recalls: rules 4 and 12. ------------------------------------------------------------------------------
 
-  private granted(message: Grant, partition: number): void {
+  private granted(message: Grant, partition: number, now: Now): void {
     const session = this.sessions.get(message.session);
     if (session?.grip && sameToken(session.grip.token, message.token)) {
       if (message.contended) this.recalled(message.session, message.token, partition);
@@ -225,6 +251,8 @@ export class HolderMachine {
       recalled: contended,
       attributes,
       version,
+      used: false,
+      touchedAt: now.mono,
     };
     session.grip = grip;
     session.wait = undefined;
@@ -262,7 +290,7 @@ export class HolderMachine {
 
   // Changes: rule 6. -----------------------------------------------------------------------------------------------------
 
-  private change(grip: Grip, kind: 'commit' | 'release', changes: Changes, now: Now): Session {
+  private change(grip: Grip, kind: 'commit' | 'release' | 'destroy', changes: Changes, now: Now): Session {
     const session = this.sessions.get(grip.session);
     if (session?.grip !== grip) throw new Error(`the grant of ${grip.session} is over`);
     const seq = ++grip.seq;
@@ -270,7 +298,10 @@ export class HolderMachine {
     for (const [name, bytes] of changes.set) grip.attributes.set(name, { bytes, seq });
     if (changes.set.size > 0 || changes.delete.length > 0) grip.version = [...grip.token, seq];
     const { token } = grip;
-    const message = { kind, session: session.id, token, seq, set: changes.set, delete: changes.delete };
+    const head = { session: session.id, token, seq };
+    const message =
+      kind === 'destroy' ? ({ kind, ...head } as const) : ({ kind, ...head, ...changes } as const);
+    if (kind === 'commit') grip.touchedAt = now.mono;
     if (session.flights.length === 0) session.flightsSentAt = now.mono;
     session.flights.push({ grip, message });
     this.unanswered.add(session);
@@ -370,8 +401,26 @@ export class HolderMachine {
     for (const one of this.renewals.withRenewal(partition, message)) this.send(partition, one);
   }
 
-  private renew(partition: number, now: Now): void {
-    for (const message of this.renewals.renewal(partition, now)) this.send(partition, message);
+  /** Tells the store what was used since it heard last (rule 15). */
+  private touch(grips: readonly Grip[], now: Now): void {
+    const touches = new Map<number, [string, number][]>();
+    for (const grip of grips) {
+      grip.used = false;
+      grip.touchedAt = now.mono;
+      const partition = partitionOf(grip.session, this.rules.partitions);
+      const list = touches.get(partition);
+      if (list) list.push([grip.session, 0]);
+      else touches.set(partition, [[grip.session, 0]]);
+    }
+    for (const [partition, list] of touches) {
+      for (let at = 0; at < list.length; at += limits.listed) {
+        this.renew(partition, now, list.slice(at, at + limits.listed));
+      }
+    }
+  }
+
+  private renew(partition: number, now: Now, touches?: readonly SessionAge[]): void {
+    for (const message of this.renewals.renewal(partition, now, touches)) this.send(partition, message);
   }
 
   private send(partition: number, message: HolderMessage): void {

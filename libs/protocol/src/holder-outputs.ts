@@ -15,6 +15,8 @@ export interface HeldGrant {
   /** Others wait: the store asked the lock back. */
   readonly recalled: boolean;
   readonly attributes: ReadonlyMap<string, HeldAttribute>;
+  /** To be set by the user of the lock whenever the session is used (rule 15). */
+  used: boolean;
 }
 
 export interface HeldAttribute {

@@ -79,7 +79,7 @@ export interface Release extends Changes {
   readonly seq: number;
 }
 
-/** Ends the session for good. */
+/** Ends the session for good, and the grant with it. Answered like a release. */
 export interface Destroy {
   readonly kind: 'destroy';
   readonly session: string;
@@ -161,6 +161,8 @@ export interface Renewed {
   readonly kind: 'renewed';
   readonly n: number;
   readonly leaseMs: number;
+  /** How long after its last touch a session is kept: the holder touches what it uses every eighth of it (rule 15). */
+  readonly ttlMs: number;
   /** The deployment's number of partitions: a holder that counts another would look for sessions in the wrong place. */
   readonly partitions: number;
   /** Of the reclaimed locks, those that are still the holder's. */
@@ -190,6 +192,8 @@ export type RefusalReason =
   | 'wrong-partition'
   /** The store does not know the session, and the request may not make it. */
   | 'unknown-session'
+  /** The session was destroyed, and stays so (rule 14). */
+  | 'destroyed'
   /** Too many wait: for this session, or in this partition. */
   | 'too-many-waiters'
   /** A limit on sizes is exceeded. */

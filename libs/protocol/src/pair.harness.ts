@@ -15,6 +15,8 @@ import { decodeAttribute, decodeHead, encodeAttribute, encodeHead, type SessionR
 export const testRules: StoreRules & HolderRules = {
   partitions: 1,
   leaseMs: 5_000,
+  ttlMs: 3_600_000,
+  tombstoneMs: 2_400_000,
   waitersPerSession: 4,
   waitersPerPartition: 6,
   endedGrants: 3,
@@ -146,6 +148,10 @@ export class Pair {
     if (writes.length > 0) {
       const disk = new Map(this.disk.at(-1));
       for (const { session, record, set, delete: removed } of writes) {
+        if (!record) {
+          disk.delete(session);
+          continue;
+        }
         const attributes = new Map(disk.get(session)?.attributes);
         for (const name of removed) attributes.delete(name);
         for (const name of set) attributes.set(name, encodeAttribute(record.attributes.get(name)!));

@@ -124,10 +124,23 @@ describe('changes', () => {
     expect(desk.outputs.writes).toMatchObject([{ set: ['c', 'a'], delete: ['b'] }]);
   });
 
-  it('a message of a later version of the rules is refused, not ignored', () => {
-    expect(desk.hear('a', { kind: 'destroy', session: 's', token: [1, 1], seq: 1 })).toEqual([
-      'a: refused s 1.1 seq 1 unsupported',
+  it('rule 14: destroy leaves a tombstone, which turns everybody away and answers repeats; a late create revives nothing (race 9)', () => {
+    const destroy = { kind: 'destroy', session: 's', token: [1, 1], seq: 2 } as const;
+    desk.hear('a', commit([1, 1], 1, { cart: '1' }));
+    desk.hear('b', acquire(1));
+    expect(desk.hear('a', { ...destroy, seq: 3 })).toEqual(['a: refused s 1.1 seq 3 gap applied 1']);
+    expect(desk.hear('a', destroy)).toEqual(['a: released s 1.1', 'b: refused s #1 destroyed']);
+    expect(desk.outputs.writes).toMatchObject([{ delete: ['cart'], record: { grant: undefined } }]);
+    expect(desk.hear('a', destroy)).toEqual(['a: released s 1.1']);
+    expect(desk.hear('a', acquire(1, { create: changes({ cart: '1' }).set }))).toEqual([
+      'a: refused s #1 destroyed',
     ]);
+    expect(desk.hear('a', commit([1, 1], 3, { cart: '2' }))).toEqual([
+      'a: refused s 1.1 seq 3 ended applied 2',
+    ]);
+  });
+
+  it('a message of a later version of the rules is refused, not ignored', () => {
     expect(desk.hear('a', { kind: 'knock', session: 's', request: 3 })).toEqual([
       'a: refused s #3 unsupported',
     ]);
@@ -203,7 +216,7 @@ describe('memory', () => {
     const disk = new Map<string, SessionRecord>();
     desk = new Desk({}, disk);
     desk.hear('a', acquire(1));
-    disk.set('s', desk.outputs.writes[0]!.record);
+    disk.set('s', desk.outputs.writes[0]!.record!);
     desk.machine.evict(0);
     expect(desk.machine.snapshot()).toMatchObject({ sessions: 0, bytes: 0 });
     expect(desk.hear('b', acquire(1))).toEqual(['a: recall s 1.1']);
@@ -225,6 +238,9 @@ describe('rule 1 over epochs', () => {
     version: [1, 3, 1],
     grant: { token: [1, 4], holder: 'a', request: 8, queue: 'a.1', seq: 0 },
     ended: [{ token: [1, 3], holder: 'b', seq: 1 }],
+    touched: 0,
+    mark: undefined,
+    destroyed: undefined,
     attributes: new Map([
       ['cart', { bytes: changes({ x: '3' }).set.get('x')!, version: [1, 3, 1] }],
       ['user', { bytes: changes({ x: 'u' }).set.get('x')!, version: [1, 1, 1] }],

@@ -9,6 +9,7 @@ import type {
   Acquire,
   Cancel,
   Commit,
+  Destroy,
   HolderFrame,
   HolderMessage,
   Refused,
@@ -32,6 +33,10 @@ export interface StoreRules {
   readonly waitersPerPartition: number;
   /** Ended grants remembered for each session (rule 6). */
   readonly endedGrants: number;
+  /** How long after its last touch a session is kept, in milliseconds (rule 15). */
+  readonly ttlMs: number;
+  /** How long a destroyed session is remembered, in milliseconds: far longer than the longest wait (rule 14). */
+  readonly tombstoneMs: number;
 }
 
 export interface StoreCounters {
@@ -39,6 +44,8 @@ export interface StoreCounters {
   recalls: number;
   commits: number;
   releases: number;
+  destroyed: number;
+  expired: number;
   /** Requests that were repeated and got the original answer. */
   repeats: number;
   refusals: number;
@@ -55,6 +62,8 @@ export class PartitionMachine {
     recalls: 0,
     commits: 0,
     releases: 0,
+    destroyed: 0,
+    expired: 0,
     repeats: 0,
     refusals: 0,
   };
@@ -63,7 +72,7 @@ export class PartitionMachine {
   private readonly sessions = new Map<string, SessionState>();
   /** Where each holder is reached now. */
   private readonly queues = new Map<string, string>();
-  private readonly outputs = new PendingOutputs();
+  private readonly outputs = new PendingOutputs(this.rules.ttlMs);
   private readonly waiting = new WaitingRoom(this.outputs);
   /** Grants made in this epoch: the second half of the next token. */
   private granted = 0;
@@ -79,8 +88,10 @@ export class PartitionMachine {
   missing(frame: HolderFrame): string[] {
     const missing = new Set<string>();
     for (const message of frame.messages) {
-      if (!('session' in message) || this.sessions.has(message.session)) continue;
-      if (this.owns(message.session)) missing.add(message.session);
+      const touched = message.kind === 'renew' ? (message.touches ?? []).map(([id]) => id) : [];
+      for (const id of 'session' in message ? [message.session] : touched) {
+        if (this.owns(id) && !this.sessions.has(id)) missing.add(id);
+      }
     }
     return [...missing];
   }
@@ -141,7 +152,7 @@ export class PartitionMachine {
 
   private receiveMessage(message: HolderMessage, frame: HolderFrame, delivery: number, now: Now): void {
     if (!('session' in message)) {
-      if (message.kind === 'renew') this.renew(message, frame);
+      if (message.kind === 'renew') this.renew(message, frame, now);
       else this.queues.delete(frame.holder);
       return;
     }
@@ -158,7 +169,9 @@ export class PartitionMachine {
       case 'cancel':
         return this.cancel(session, message, frame.holder, now);
       case 'commit':
-        return this.commit(session, message, frame);
+        return this.commit(session, message, frame, now);
+      case 'destroy':
+        return this.destroy(session, message, frame, now);
       case 'release':
         return this.release(session, message, frame, now);
       default:
@@ -190,8 +203,9 @@ export class PartitionMachine {
       return this.recall(session);
     }
     if (earlier) this.waiting.leave(session, earlier); // a holder has one outstanding request for a session
+    if (this.isDestroyed(session)) return this.refuse(queue, acquire, 'destroyed');
     if (!session.record && !acquire.create) return this.refuse(queue, acquire, 'unknown-session');
-    if (!grant) return this.grant(session, acquire, holder, queue);
+    if (!grant) return this.grant(session, acquire, holder, queue, now);
     const { waitersPerSession, waitersPerPartition } = this.rules;
     if (this.waiting.line(session).length >= waitersPerSession || this.waiting.size >= waitersPerPartition) {
       const detail = `at most ${waitersPerSession} for a session and ${waitersPerPartition} in a partition`;
@@ -209,10 +223,10 @@ export class PartitionMachine {
     if (grant?.holder === holder && grant.request === request) this.endGrant(session, grant, now);
   }
 
-  private grant(session: SessionState, acquire: Acquire, holder: string, queue: string): void {
+  private grant(session: SessionState, acquire: Acquire, holder: string, queue: string, now: Now): void {
     const token: Token = [this.epoch, ++this.granted];
     const grant: GrantRecord = { token, holder, request: acquire.request, queue, seq: 0 };
-    this.changing(session, () => session.begin(grant, acquire.create));
+    this.changing(session, () => session.begin(grant, acquire.create, now.wall));
     this.counters.grants++;
     this.sendGrant(session, grant, acquire, queue);
   }
@@ -247,11 +261,12 @@ export class PartitionMachine {
 
   // Changes: rules 1 and 6. --------------------------------------------------------------------------------------------
 
-  private commit(session: SessionState, commit: Commit, { holder, queue }: HolderFrame): void {
+  private commit(session: SessionState, commit: Commit, { holder, queue }: HolderFrame, now: Now): void {
     const grant = this.currentGrant(session, commit, holder);
     if (!grant) return this.answerEnded(session, commit, holder, queue);
     const repeated = commit.seq <= grant.seq;
     if (!repeated && !this.apply(session, commit, grant, queue)) return;
+    session.touch(now.wall);
     this.counters[repeated ? 'repeats' : 'commits']++;
     this.confirm(queue, commit);
   }
@@ -265,10 +280,26 @@ export class PartitionMachine {
     this.endGrant(session, grant, now);
   }
 
+  /** Nothing is left but a tombstone, which turns everybody away (rule 14). */
+  private destroy(session: SessionState, destroy: Destroy, { holder, queue }: HolderFrame, now: Now): void {
+    const grant = this.currentGrant(session, destroy, holder);
+    if (!grant) return this.answerEnded(session, destroy, holder, queue);
+    const { seq } = destroy;
+    if (seq !== grant.seq + 1) return this.refuse(queue, destroy, 'gap', { appliedThrough: grant.seq });
+    this.counters.destroyed++;
+    this.changing(session, () => session.destroy(grant, seq, Math.ceil(now.wall + this.rules.tombstoneMs)));
+    this.confirm(queue, destroy);
+    for (const waiter of [...this.waiting.line(session)]) {
+      this.waiting.leave(session, waiter);
+      this.refuse(waiter.queue, waiter.acquire, 'destroyed');
+    }
+    this.endGrant(session, grant, now);
+  }
+
   /** The fence: the session's grant when this message bears its token and comes from its holder (rules 1 and 6). */
   protected currentGrant(
     session: SessionState,
-    { token }: Commit | Release,
+    { token }: Commit | Release | Destroy,
     holder: string,
   ): GrantRecord | undefined {
     const { grant } = session;
@@ -284,7 +315,12 @@ export class PartitionMachine {
   }
 
   /** The grant has ended, or never was: what is repeated gets its original answer, as long as it is remembered (rule 6). */
-  private answerEnded(session: SessionState, change: Commit | Release, holder: string, queue: string): void {
+  private answerEnded(
+    session: SessionState,
+    change: Commit | Release | Destroy,
+    holder: string,
+    queue: string,
+  ): void {
     const { kind, token, seq } = change;
     const ended = session.ended(holder, token);
     this.counters.repeats++;
@@ -293,7 +329,7 @@ export class PartitionMachine {
     else this.refuse(queue, change, 'outcome-unknown');
   }
 
-  private confirm(queue: string, { kind, session, token, seq }: Commit | Release): void {
+  private confirm(queue: string, { kind, session, token, seq }: Commit | Release | Destroy): void {
     if (kind === 'commit') this.outputs.send(queue, { kind: 'committed', session, token, seq });
     else this.outputs.send(queue, { kind: 'released', session, token });
   }
@@ -302,7 +338,8 @@ export class PartitionMachine {
   private endGrant(session: SessionState, grant: GrantRecord, now: Now): void {
     this.changing(session, () => session.end(grant, this.rules.endedGrants));
     const next = this.waiting.next(session, now.mono);
-    if (next) this.grant(session, next.acquire, next.holder, next.queue);
+    if (next) this.grant(session, next.acquire, next.holder, next.queue, now);
+    else if (session.expiring) this.expire(session, now);
   }
 
   /** The session's record is changed, counted and written. */
@@ -313,15 +350,52 @@ export class PartitionMachine {
     this.outputs.write(session);
   }
 
+  /** Rule 14: destroyed sessions stay destroyed. */
+  protected isDestroyed(session: SessionState): boolean {
+    return session.record?.destroyed !== undefined;
+  }
+
+  // Expiry: rule 15. ---------------------------------------------------------------------------------------------------
+
+  /** The repository's index names these sessions, which have been given to `load`, as due. */
+  due(named: readonly { readonly session: string; readonly expires: number }[], now: Now): void {
+    for (const { session: id, expires } of named) {
+      const session = this.sessions.get(id);
+      if (!session) continue;
+      session.namedAs(expires);
+      if (session.record) this.expire(session, now);
+      else this.outputs.write(session);
+    }
+  }
+
+  /** Removes what is due, and whom nobody holds; a holder is asked to release first: a due expiry counts as a waiter. */
+  private expire(session: SessionState, now: Now): void {
+    if (session.dueAt(this.rules.ttlMs) > now.wall) {
+      session.remark();
+      return this.outputs.write(session);
+    }
+    if (this.waiting.line(session).length > 0) return;
+    if (session.grant) {
+      session.expiring = true;
+      return this.recall(session);
+    }
+    if (session.record!.destroyed === undefined) this.counters.expired++;
+    this.changing(session, () => session.remove());
+  }
+
   // Holders. -----------------------------------------------------------------------------------------------------------
 
-  private renew({ n }: Renew, { holder, queue }: HolderFrame): void {
+  private renew({ n, touches = [] }: Renew, { holder, queue }: HolderFrame, now: Now): void {
+    for (const [id, ageMs] of touches) {
+      const session = this.sessions.get(id);
+      if (session?.grant?.holder === holder) this.changing(session, () => session.touch(now.wall - ageMs));
+    }
     const recalled: [string, Token][] = [];
     for (const { id, grant } of this.waiting.sessions()) {
       if (grant?.holder === holder && recalled.length < limits.listed) recalled.push([id, grant.token]);
     }
-    const { leaseMs, partitions } = this.rules;
-    this.outputs.send(queue, { kind: 'renewed', n, leaseMs, partitions, recalled, revoked: [] });
+    const { leaseMs, ttlMs, partitions } = this.rules;
+    this.outputs.send(queue, { kind: 'renewed', n, leaseMs, ttlMs, partitions, recalled, revoked: [] });
   }
 
   private owns(session: string): boolean {

@@ -13,13 +13,23 @@ const id = fc.stringMatching(/^[\x21-\x7e]{1,128}$/);
 const token = fc.tuple(count, count);
 const version = fc.tuple(count, count, count);
 
+const fresh = {
+  version: [1, 1, 0] as const,
+  grant: undefined,
+  ended: [],
+  touched: 0,
+  mark: undefined,
+  destroyed: undefined,
+};
+
 describe('a head', () => {
   it('is laid out like this, byte by byte', () => {
     const ended = [{ token: [2, 299] as const, holder: 'h2', seq: 4 }];
-    expect(hex(encodeHead({ version: [2, 299, 4], grant, ended }))).toBe(
-      '94019302cd012b04959202cd012ca2683107a1710191939202cd012ba2683204',
+    const head = { version: [2, 299, 4] as const, grant, ended, touched: 5, mark: 6, destroyed: 7 };
+    expect(hex(encodeHead(head))).toBe(
+      '97019302cd012b04959202cd012ca2683107a1710191939202cd012ba2683204050607',
     );
-    expect(hex(encodeHead({ version: [1, 1, 0], grant: undefined, ended: [] }))).toBe('940193010100c090');
+    expect(hex(encodeHead(fresh))).toBe('970193010100c09000c0c0');
   });
 
   it('comes back as it was', () => {
@@ -31,7 +41,14 @@ describe('a head', () => {
       seq: count,
     });
     const anyEnded = fc.array(fc.record({ token, holder: id, seq: count }), { maxLength: 10 });
-    const anyHead = fc.record({ version, grant: fc.option(anyGrant, { nil: undefined }), ended: anyEnded });
+    const anyHead = fc.record({
+      version,
+      grant: fc.option(anyGrant, { nil: undefined }),
+      ended: anyEnded,
+      touched: count,
+      mark: fc.option(count, { nil: undefined }),
+      destroyed: fc.option(count, { nil: undefined }),
+    });
     fc.assert(
       fc.property(anyHead, (head) => {
         expect(decodeHead(encodeHead(head))).toEqual(head);
@@ -47,13 +64,13 @@ describe('a head', () => {
 
   it.each([
     ['nothing', new Uint8Array()],
-    ['half a head', encodeHead({ version: [1, 1, 0], grant, ended: [] }).subarray(0, 10)],
+    ['half a head', encodeHead({ ...fresh, grant }).subarray(0, 10)],
     ['no list', pack('head')],
     ['a part too few', pack([1, [1, 1, 0], null])],
-    ['a version of two', pack([1, [1, 1], null, []])],
-    ['a grant of four', pack([1, [1, 1, 0], [[1, 1], 'h', 1, 'q'], []])],
-    ['ended grants that are no list', pack([1, [1, 1, 0], null, 'none'])],
-    ['an ended grant without seq', pack([1, [1, 1, 0], null, [[[1, 1], 'h']]])],
+    ['a version of two', pack([1, [1, 1], null, [], 0, null, null])],
+    ['a grant of four', pack([1, [1, 1, 0], [[1, 1], 'h', 1, 'q'], [], 0, null, null])],
+    ['ended grants that are no list', pack([1, [1, 1, 0], null, 'none', 0, null, null])],
+    ['an ended grant without seq', pack([1, [1, 1, 0], null, [[[1, 1], 'h']], 0, null, null])],
   ])('%s is refused', (_what, bytes) => {
     expect(() => decodeHead(bytes)).toThrow(FrameError);
   });

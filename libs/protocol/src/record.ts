@@ -13,6 +13,12 @@ export interface SessionRecord {
   grant: GrantRecord | undefined;
   /** Grants that have ended, oldest first: their repeats get the original answer. */
   ended: EndedGrant[];
+  /** When the session was last used, by the wall clock in milliseconds (rule 15). */
+  touched: number;
+  /** Its mark in the repository's expiry index: may lag behind `touched`. */
+  mark: number | undefined;
+  /** A destroyed session stays destroyed until then, by the wall clock (rule 14). */
+  destroyed: number | undefined;
   readonly attributes: Map<string, StoredAttribute>;
 }
 
@@ -43,12 +49,15 @@ type Head = Omit<SessionRecord, 'attributes'>;
 const headLayout = 1;
 
 export function encodeHead(head: Head): Uint8Array {
-  const { version, grant, ended } = head;
+  const { version, grant, ended, touched, mark, destroyed } = head;
   return packValue([
     headLayout,
     version,
     grant ? [grant.token, grant.holder, grant.request, grant.queue, grant.seq] : null,
     ended.map(({ token, holder, seq }) => [token, holder, seq]),
+    touched,
+    mark ?? null,
+    destroyed ?? null,
   ]);
 }
 
@@ -61,7 +70,7 @@ export function decodeHead(bytes: Uint8Array): Head {
       `a session's head has layout ${shown(head[0])}: this program knows ${headLayout} alone`,
     );
   }
-  const [, version, grant, ended] = tuple(head, 4);
+  const [, version, grant, ended, touched, mark, destroyed] = tuple(head, 7);
   if (!Array.isArray(ended)) throw new FrameError('ended grants are not a list');
   return {
     version: field.version.read(version),
@@ -70,6 +79,9 @@ export function decodeHead(bytes: Uint8Array): Head {
       const [token, holder, seq] = tuple(wire, 3);
       return { token: field.token.read(token), holder: field.id.read(holder), seq: field.count.read(seq) };
     }),
+    touched: field.count.read(touched),
+    mark: field.optional(field.count).read(mark),
+    destroyed: field.optional(field.count).read(destroyed),
   };
 }
 

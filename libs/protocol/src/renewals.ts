@@ -2,7 +2,7 @@
  * Where a holder shows itself, and when: to partitions where it has something, and to those that do not surely know where it is reached now and
  * what it has given up. For a lock whose grant went astray is given back only by a holder that the store's recall can reach (rules 4 and 12).
  */
-import type { Cancel, HolderMessage, Release } from './messages.js';
+import type { Cancel, HolderMessage, Release, SessionAge } from './messages.js';
 import type { Now } from './order.js';
 
 interface Renewed {
@@ -16,6 +16,9 @@ interface Renewed {
   /** What has no answer of its own, and the renewal with which it was said first: said again with each one until one since is answered. */
   said: { readonly message: Cancel | Release; readonly n: number }[];
 }
+
+/** Most messages of a partition that are said again; beyond it the oldest are left to chance. */
+const mostSaid = 1_000;
 
 export class Renewals {
   /** Every partition that was ever asked for something. Partition 0 from the start, so that a missing store is noticed before somebody waits. */
@@ -48,14 +51,16 @@ export class Renewals {
   withRenewal(partition: number, message: Cancel | Release): HolderMessage[] {
     const renewed = this.of(partition);
     renewed.said.push({ message, n: ++renewed.n });
+    if (renewed.said.length > mostSaid) renewed.said.shift();
     return [message, { kind: 'renew', n: renewed.n }];
   }
 
   /** What to say to the partition now: the renewal, after what is not surely heard. */
-  renewal(partition: number, now: Now): HolderMessage[] {
+  renewal(partition: number, now: Now, touches?: readonly SessionAge[]): HolderMessage[] {
     const renewed = this.of(partition);
     renewed.sentAt = now.mono;
-    return [...renewed.said.map(({ message }) => message), { kind: 'renew', n: ++renewed.n }];
+    const renew = { kind: 'renew', n: ++renewed.n, touches } as const;
+    return [...renewed.said.map(({ message }) => message), renew];
   }
 
   /** The partitions to be renewed, of those that were not for `renewMs`. */

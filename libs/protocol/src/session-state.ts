@@ -14,6 +14,12 @@ export class SessionState {
   /** Bytes of all values. */
   bytes = 0;
 
+  /** The session is due, and goes when its holder has released it, unless it is used before (rule 15). */
+  expiring = false;
+
+  /** The mark in the expiry index is to move with the next write; and which one a removed session leaves there. */
+  private moved = false;
+  private removedMark: number | undefined;
   /** Names of the attributes that changed since the last write. */
   private set = new Set<string>();
   private removed = new Set<string>();
@@ -37,10 +43,19 @@ export class SessionState {
   }
 
   /** The lock is the grant's. A session that was unknown is made with `create`, as the grant's seq 1 (rule 16). */
-  begin(grant: GrantRecord, create: ReadonlyMap<string, Uint8Array> | undefined): void {
+  begin(grant: GrantRecord, create: ReadonlyMap<string, Uint8Array> | undefined, wall: number): void {
     const isNew = this.record === undefined;
-    this.record ??= { version: [...grant.token, 0], grant, ended: [], attributes: new Map() };
+    this.record ??= {
+      version: [...grant.token, 0],
+      grant,
+      ended: [],
+      touched: 0,
+      mark: undefined,
+      destroyed: undefined,
+      attributes: new Map(),
+    };
     this.record.grant = grant;
+    this.touch(wall);
     if (isNew && create && create.size > 0) this.apply({ set: create, delete: [] }, grant, 1);
   }
 
@@ -51,6 +66,45 @@ export class SessionState {
     if (record.ended.length > remembered) record.ended.shift();
     record.grant = undefined;
     this.recalled = false;
+  }
+
+  /** The session was used at `wall` (rule 15). */
+  touch(wall: number): void {
+    const record = this.record!;
+    record.touched = Math.max(record.touched, Math.floor(wall));
+    this.expiring = false;
+  }
+
+  /** Nothing of it is left but that it was destroyed, until `until` by the wall clock (rule 14). */
+  destroy(grant: GrantRecord, seq: number, until: number): void {
+    this.apply({ set: new Map(), delete: [...this.record!.attributes.keys()] }, grant, seq);
+    this.record!.destroyed = until;
+    this.moved = true;
+  }
+
+  /** When the record is to be removed, by the wall clock, unless it is used before. */
+  dueAt(ttlMs: number): number {
+    const { destroyed, touched } = this.record!;
+    return destroyed ?? touched + ttlMs;
+  }
+
+  /** The index has this mark for the session: it is what the next write moves or clears. */
+  namedAs(mark: number): void {
+    if (this.record) this.record.mark = mark;
+    else this.removedMark = mark;
+  }
+
+  /** The session is not due any more, though the index named it: its mark moves with the next write. */
+  remark(): void {
+    this.moved = true;
+  }
+
+  /** The session is gone. */
+  remove(): void {
+    this.removedMark = this.record!.mark;
+    this.record = undefined;
+    this.bytes = 0;
+    this.expiring = false;
   }
 
   /** Whether the session keeps within the limits with these changes. */
@@ -104,11 +158,17 @@ export class SessionState {
   }
 
   /** The record as it is now, and which of its attributes changed since the last call. */
-  takeWrite(): RecordWrite {
-    const write = { session: this.id, record: this.record!, set: [...this.set], delete: [...this.removed] };
+  takeWrite(ttlMs: number): RecordWrite {
+    const { id: session, record } = this;
+    const write = { session, record, set: [...this.set], delete: [...this.removed] };
+    const was = record ? record.mark : this.removedMark;
     this.set = new Set();
     this.removed = new Set();
-    return write;
+    if (!record) return { ...write, expires: { was, is: undefined } };
+    if (was !== undefined && !this.moved) return write;
+    this.moved = false;
+    record.mark = this.dueAt(ttlMs);
+    return { ...write, expires: { was, is: record.mark } };
   }
 
   /**

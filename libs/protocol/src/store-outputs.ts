@@ -15,15 +15,19 @@ export interface StoreOutputs {
   readonly settled: readonly number[];
 }
 
-/** A session's record as it is now, and which of its attributes changed since the last flush. */
+/** A session's record as it is now, and which of its attributes changed since the last flush. Without a record the session is removed. */
 export interface RecordWrite {
   readonly session: string;
-  readonly record: SessionRecord;
+  readonly record: SessionRecord | undefined;
   readonly set: readonly string[];
   readonly delete: readonly string[];
+  /** The session's mark in the expiry index moves. */
+  readonly expires?: { readonly was: number | undefined; readonly is: number | undefined };
 }
 
 export class PendingOutputs {
+  constructor(private readonly ttlMs: number) {}
+
   private changed = new Set<SessionState>();
   private messages = new Map<string, StoreMessage[]>();
   private settled: number[] = [];
@@ -59,7 +63,7 @@ export class PendingOutputs {
 
   take(): StoreOutputs {
     const { messages, settled } = this;
-    const writes = [...this.changed].map((session) => session.takeWrite());
+    const writes = [...this.changed].map((session) => session.takeWrite(this.ttlMs));
     this.changed = new Set();
     this.messages = new Map();
     this.settled = [];

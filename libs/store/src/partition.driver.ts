@@ -18,7 +18,7 @@ import {
   type StoreOutputs,
   type StoreRules,
 } from '#protocol';
-import type { SessionRepository, SessionWrite, StoredSession } from '#repository';
+import type { DueSession, SessionRepository, SessionWrite, StoredSession } from '#repository';
 
 export interface PartitionPorts {
   readonly repository: SessionRepository;
@@ -27,12 +27,17 @@ export interface PartitionPorts {
 }
 
 export interface PartitionSettings extends StoreRules {
+  /** How often a partition looks for sessions that are due, in milliseconds. */
+  readonly expiryScanMs: number;
   /** Most bytes of session state that one partition keeps in memory. */
   readonly cacheBytes: number;
   /** After a failure the partition is given up this much later; doubled each time, up to the second figure. In milliseconds. */
   readonly retryMinMs: number;
   readonly retryMaxMs: number;
 }
+
+/** Most sessions that one look finds due. */
+const dueAtOnce = 256;
 
 export type MachineFactory = (partition: number, epoch: number, rules: StoreRules) => PartitionMachine;
 
@@ -48,6 +53,8 @@ export class PartitionDriver {
   private stopping = false;
   private tickDue = false;
   private cancelTick: (() => void) | undefined;
+  private scanDue = false;
+  private cancelScan: (() => void) | undefined;
   private link: PartitionLink | undefined;
 
   constructor(
@@ -77,6 +84,7 @@ export class PartitionDriver {
     this.inbox = [];
     this.unsettled.clear();
     this.cancelTick?.();
+    this.cancelScan?.();
   }
 
   /** Finishes the batch under way and leaves the line. What was not settled goes to the next store. */
@@ -85,6 +93,7 @@ export class PartitionDriver {
     this.inbox = [];
     await this.running;
     this.cancelTick?.();
+    this.cancelScan?.();
     await this.link?.close();
     this.machine = undefined;
   }
@@ -104,7 +113,7 @@ export class PartitionDriver {
 
   private get due(): boolean {
     if (this.stopping || !this.link) return false;
-    return this.inbox.length > 0 || (this.tickDue && this.machine !== undefined);
+    return this.inbox.length > 0 || ((this.tickDue || this.scanDue) && this.machine !== undefined);
   }
 
   private async run(): Promise<void> {
@@ -124,10 +133,14 @@ export class PartitionDriver {
     if (turn !== this.turn) return;
     const batch = this.inbox;
     this.inbox = [];
-    await this.load(machine, batch);
+    const ids = new Set(batch.flatMap(({ frame }) => machine.missing(frame)));
+    const due = this.scanDue ? await this.findDue() : [];
+    for (const { session } of due) ids.add(session);
+    await this.load(machine, ids);
     if (turn !== this.turn) return;
 
     const now = this.ports.clock.now();
+    machine.due(due, now);
     if (this.tickDue) machine.tick(now);
     this.tickDue = false;
     for (const { frame, delivery } of batch) {
@@ -151,12 +164,30 @@ export class PartitionDriver {
       leaseMs,
     });
     const machine = this.makeMachine(this.partition, epoch, this.settings);
-    if (turn === this.turn) this.machine = machine;
+    if (turn === this.turn) {
+      this.machine = machine;
+      this.scanLater();
+    }
     return machine;
   }
 
-  private async load(machine: PartitionMachine, batch: { frame: HolderFrame }[]): Promise<void> {
-    const ids = new Set(batch.flatMap(({ frame }) => machine.missing(frame)));
+  /** Sessions that the index names as due; if there may be more, the next look is at once. */
+  private async findDue(): Promise<DueSession[]> {
+    const due = await this.ports.repository.due(this.partition, this.ports.clock.now().wall, dueAtOnce);
+    this.scanDue = due.length === dueAtOnce;
+    if (!this.scanDue) this.scanLater();
+    return due;
+  }
+
+  private scanLater(): void {
+    this.cancelScan?.();
+    this.cancelScan = this.ports.clock.after(this.settings.expiryScanMs, () => {
+      this.scanDue = true;
+      this.pump();
+    });
+  }
+
+  private async load(machine: PartitionMachine, ids: ReadonlySet<string>): Promise<void> {
     if (ids.size === 0) return;
     const found = await this.ports.repository.load(this.partition, [...ids]);
     for (const id of ids) machine.load(id, fromRepository(found.get(id)));
@@ -197,9 +228,11 @@ export class PartitionDriver {
   }
 }
 
-function toRepository({ session, record, set, delete: removed }: RecordWrite): SessionWrite {
+function toRepository({ session, record, set, delete: removed, expires }: RecordWrite): SessionWrite {
+  const moves = expires && { expires };
+  if (!record) return { session, head: undefined, set: new Map(), delete: [], ...moves };
   const rows = set.map((name): [string, Uint8Array] => [name, encodeAttribute(record.attributes.get(name)!)]);
-  return { session, head: encodeHead(record), set: new Map(rows), delete: removed };
+  return { session, head: encodeHead(record), set: new Map(rows), delete: removed, ...moves };
 }
 
 function fromRepository(stored: StoredSession | undefined) {

@@ -2,7 +2,7 @@
 import { Logger, Module, type DynamicModule } from '@nestjs/common';
 import { AmqpBroker, systemClock } from '#broker';
 import { LevelRepository, MemoryRepository } from '#repository';
-import { Store } from './store.js';
+import { Store, tombstoneMs } from './store.js';
 import { StoreController } from './store.controller.js';
 import type { StoreSettings } from './store.settings.js';
 
@@ -36,6 +36,9 @@ function makeStore(settings: StoreSettings): Store {
     {
       partitions: settings.STORE_PARTITIONS,
       leaseMs: settings.STORE_LEASE_MS,
+      ttlMs: settings.STORE_TTL_MS,
+      tombstoneMs,
+      expiryScanMs: Math.min(60_000, settings.STORE_TTL_MS / 16),
       waitersPerSession: settings.STORE_WAITERS_PER_SESSION,
       waitersPerPartition: settings.STORE_WAITERS_PER_PARTITION,
       window: settings.STORE_WINDOW,

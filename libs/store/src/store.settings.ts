@@ -39,6 +39,9 @@ const table = {
   STORE_LEASE_MS: whole(500, 600_000)
     .default(5_000)
     .describe('how long a holder may trust its locks unheard, in milliseconds: 500 to 600000'),
+  STORE_TTL_MS: whole(1_000, 31_536_000_000)
+    .default(86_400_000)
+    .describe('how long a session is kept after its last use, in milliseconds: 1000 to 31536000000'),
   STORE_WAITERS_PER_SESSION: whole(1, 10_000)
     .default(256)
     .describe('most app servers that may wait for one session: 1 to 10000'),

@@ -3,7 +3,7 @@
  * the driver of their partition, by way of `dispatch` where a transport wants to hand them over itself.
  */
 import type { Broker, Delivery } from '#broker';
-import { decodeHolderFrame, partitionHash, PartitionMachine, type HolderFrame } from '#protocol';
+import { decodeHolderFrame, limits, partitionHash, PartitionMachine, type HolderFrame } from '#protocol';
 import { DeploymentMismatchError } from '#repository';
 import {
   PartitionDriver,
@@ -20,6 +20,9 @@ export interface StoreCoreSettings extends PartitionSettings {
   /** Frames that may be with the store, beside those that hold waiting requests, for each partition. */
   readonly window: number;
 }
+
+/** A destroyed session is remembered for half an hour beyond the longest wait (rule 14), in milliseconds. */
+export const tombstoneMs = limits.waitMs + 30 * 60_000;
 
 /** Hands a frame over: `accept` must be called with it, once, in the order of dispatching. */
 export type Dispatch = (frame: HolderFrame, accept: (frame: HolderFrame) => void) => void;
