@@ -35,7 +35,7 @@ async function scene(options: DeploymentOptions = {}) {
   const deployment = new Deployment(options);
   await deployment.start();
   const { world } = deployment;
-  const until = <T>(promise: Promise<T>) => deployment.until(promise);
+  const until = <T>(promise: Promise<T>, limitMs?: number) => deployment.until(promise, limitMs);
   const [one, two] = [await deployment.holder('one'), await deployment.holder('two')];
   return { deployment, world, until, one, two };
 }
@@ -436,6 +436,23 @@ describe('the life of a session (rules 14, 15 and 17)', () => {
     goOn.open();
     await until(logout);
     expect(await until(Promise.all(slower))).toEqual(['session-destroyed', 'session-destroyed']);
+  });
+
+  it('whoever asks while it is being destroyed is answered', async () => {
+    const { until, world, one } = await scene({ holder: { maxWaitingScopes: 1_000 } });
+    await until(add(one, 'first'));
+    const inside = gate();
+    const logout = run(one, {}, async (session) => {
+      inside.open();
+      await world.sleep(5);
+      session.destroy();
+    });
+    await until(inside.opened);
+    const asking: Promise<string>[] = [];
+    for (let at = 0; at < 20; at += 0.1) world.after(at, () => asking.push(codeOf(read(one))));
+    await until(logout);
+    await world.run(() => asking.length === 200, 1_000);
+    expect(new Set(await until(Promise.all(asking), 10_000))).toEqual(new Set(['session-destroyed']));
   });
 
   it('is not ended by a scope that fails, nor by one that has only a part of it', async () => {

@@ -140,7 +140,7 @@ export class LockedSessions {
       if (!scope.ended) await this.leave(gate, scope);
       throw error;
     } finally {
-      if (gate.forgettable) this.gates.delete(id);
+      this.forget(gate);
       this.running--;
       if (this.running === 0) this.onIdle?.();
     }
@@ -220,7 +220,7 @@ export class LockedSessions {
       await held.durable(held.commit({ set: state, delete: [] }), this.commitDeadline);
     } finally {
       gate.left(held);
-      if (gate.forgettable) this.gates.delete(id);
+      this.forget(gate);
     }
   }
 
@@ -245,6 +245,11 @@ export class LockedSessions {
     this.gates.set(id, gate);
     if (isNew) gate.openLocal();
     return gate;
+  }
+
+  /** Drops a gate that has nothing to remember. A scope of a grant that ended early may come from a gate that was followed by another. */
+  private forget(gate: SessionGate): void {
+    if (gate.forgettable && this.gates.get(gate.id) === gate) this.gates.delete(gate.id);
   }
 
   private waitOptions(scope: Scope, outer: Scope | undefined, options: RunOptions): WaitOptions {
@@ -287,7 +292,7 @@ export class LockedSessions {
       case 'refused':
         gate.refused(event.why, event.detail);
     }
-    if (gate.forgettable) this.gates.delete(id);
+    this.forget(gate);
   }
 
   /** Sessions must be looked for in the same partitions as everywhere: until then nothing is to be done here. */
@@ -329,9 +334,9 @@ export class LockedSessions {
       this.expiry.at = Infinity;
       const now = clock.now().mono;
       let next = Infinity;
-      for (const [id, gate] of this.gates) {
+      for (const gate of this.gates.values()) {
         next = Math.min(next, gate.expire(now));
-        if (gate.forgettable) this.gates.delete(id);
+        this.forget(gate);
       }
       if (next < Infinity) this.expireAt(next);
     });
