@@ -113,18 +113,18 @@ export class LockedSessions {
     body: (session: SessionHandle) => T | Promise<T>,
   ): Promise<T> {
     const outer = currentScope.getStore();
-    const gate = this.gates.get(id) ?? this.open(id, options.isNew);
     const plan = planOf(options);
     this.tally.scopes++;
-    if (this.closing && !outer) throw shuttingDown();
+    if (this.closing && !outer?.isLive) throw shuttingDown();
     if (this.mismatch) throw this.mismatch;
     if (options.signal?.aborted) throw aborted(options.signal);
+    const gate = this.gates.get(id) ?? this.open(id, options.isNew);
     const { label = `scope ${this.tally.scopes}`, isNew = false } = options;
     const scope = new Scope(this, id, outer, label, isNew, this.commitDeadline);
     scope.unkept = options.unkept ?? false;
     this.running++;
     try {
-      const entering = gate.enter(scope, plan, () => this.waitOptions(scope, outer, options));
+      const entering = gate.enter(scope, plan, () => this.waitOptions(scope, options));
       if (entering) await entering;
       else if (!scope.parent && !isNew) this.tally.servedFromHeldLock++;
       const result = await currentScope.run(scope, body, scope);
@@ -193,7 +193,6 @@ export class LockedSessions {
     // Running scopes may have nested runs of other sessions since.
     this.turnAway();
     await this.driver.close(this.settings.closeMs);
-    this.expiry.cancel();
     this.cancelSweep();
   }
 
@@ -252,7 +251,8 @@ export class LockedSessions {
     if (gate.forgettable && this.gates.get(gate.id) === gate) this.gates.delete(gate.id);
   }
 
-  private waitOptions(scope: Scope, outer: Scope | undefined, options: RunOptions): WaitOptions {
+  private waitOptions(scope: Scope, options: RunOptions): WaitOptions {
+    const { outer } = scope;
     let { waitMs = this.settings.waitMs } = options;
     // Two scopes that nest two sessions in opposite order would wait for each other: one of them waits a short time only (rule 19).
     if (outer && !scope.parent && scope.id < outer.id) waitMs = Math.min(waitMs, this.settings.nestedWaitMs);

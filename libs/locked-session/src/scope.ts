@@ -62,15 +62,17 @@ export class Scope implements SessionHandle, LockOwner {
     readonly sessions: LockedSessions,
     private readonly session: string,
     /** The scope around this one, of whatever session. */
-    readonly outer: Scope | undefined,
+    public outer: Scope | undefined,
     readonly label: string,
     readonly isNew: boolean,
     /** When a wait for the store's acknowledgement that begins now ends, by the monotonic clock. */
     private readonly commitDeadline: () => number,
   ) {
-    this.parent = outer?.within(sessions, session);
+    // What an ended scope left running belongs to the scope around that.
+    while (this.outer?.ended) this.outer = this.outer.outer;
+    this.parent = this.outer?.within(sessions, session);
     if (this.parent) this.held = this.parent.held;
-    if (outer) (outer.children ??= new Set()).add(this);
+    this.outer?.adopt(this);
   }
 
   get id(): string {
@@ -117,6 +119,7 @@ export class Scope implements SessionHandle, LockOwner {
 
   names(): string[] {
     this.checkRunning();
+    this.saw(this.held.grant.seq); // what is missing was seen, too
     const names = new Set(this.held.grant.attributes.keys());
     for (const [name, copy] of this.copies) {
       if (copy.deleted || copy.value === undefined) names.delete(name);
@@ -187,7 +190,21 @@ export class Scope implements SessionHandle, LockOwner {
     this.outer?.children?.delete(this);
     this.parent?.saw(this.seen);
     this.held?.locks.leave(this);
-    if (this.children) this.passOn(this.children);
+    if (!this.children) return;
+    this.passOn(this.children);
+    for (const child of this.children) {
+      child.outer = this.outer;
+      this.outer?.adopt(child);
+    }
+  }
+
+  /** This scope, or one around it, still runs. */
+  get isLive(): boolean {
+    return !this.ended || (this.outer?.isLive ?? false);
+  }
+
+  private adopt(child: Scope): void {
+    (this.children ??= new Set()).add(child);
   }
 
   /** Resolves when all that this scope could have seen is durable; undefined when it is. See `HeldSession.durable`. */
@@ -205,9 +222,19 @@ export class Scope implements SessionHandle, LockOwner {
       scope.parent = this.parent;
       if (scope.parent) continue;
       scope.held.inside++;
-      const locked = [...this.ownCopies].filter(([name]) => scope.mayWrite(name));
+      scope.saw(this.seen);
+      const locked = [...this.ownCopies].filter(([name]) => scope.familyMayWrite(name));
       scope.ownCopies = new Map(locked.map(([name, copy]) => [name, { ...copy }]));
     }
+  }
+
+  private familyMayWrite(name: string): boolean {
+    if (this.held === undefined) return false;
+    if (this.mayWrite(name)) return true;
+    for (const child of this.children ?? []) {
+      if (child.held === this.held && child.familyMayWrite(name)) return true;
+    }
+    return false;
   }
 
   private get root(): Scope {
