@@ -28,6 +28,8 @@ const calm: NetworkFaults = { drop: 0, duplicate: 0, delayMs: 1 };
 const storeDefaults: StoreCoreSettings = {
   partitions: 2,
   leaseMs: 5_000,
+  recallTimeoutMs: 10_000,
+  unreachableHolder: 'wait-for-lease',
   ttlMs: 600_000,
   tombstoneMs: 300_000,
   expiryScanMs: 1_000,
@@ -44,6 +46,7 @@ const holderDefaults: SessionsSettings = {
   partitions: storeDefaults.partitions,
   repeatMs: 300,
   renewMs: 1_000,
+  writeBackMs: 0,
   holdPolicy: 'until-recalled',
   drainBudgetMs: 50,
   maxWaitingScopes: 100,

@@ -185,11 +185,14 @@ describe('scopes at the edges of their time', () => {
     const writing = codeOf(add(one, 'second'));
     await world.run(() => false, 10);
     await until(one.close());
-    expect(await until(writing)).toBe('outcome-unknown');
+    const closedAt = world.time;
+    await until(add(two, 'second'));
+    expect(world.time - closedAt).toBeLessThan(100);
+    expect(await until(writing)).toBe('shutting-down');
   });
 
-  it('a scope that outlives close() ends', async () => {
-    const { until, world, one } = await scene({ holder: { closeMs: 500, commitWaitMs: 2_000 } });
+  it('a scope that outlives close() fails, and its lock is free for others at once', async () => {
+    const { until, world, one, two } = await scene({ holder: { closeMs: 500, commitWaitMs: 2_000 } });
     await until(add(one, 'first'));
     const writing = codeOf(
       run(one, { write: ['a'] }, async (session) => {

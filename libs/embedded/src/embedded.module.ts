@@ -96,6 +96,8 @@ function makeStore(
   return new Store(ports, {
     partitions,
     leaseMs: 5_000,
+    recallTimeoutMs: 10_000,
+    unreachableHolder: 'wait-for-lease',
     ttlMs,
     tombstoneMs,
     expiryScanMs: Math.min(60_000, ttlMs / 16),

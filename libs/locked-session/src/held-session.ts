@@ -5,6 +5,8 @@
 import type { Changes, HeldGrant } from '#protocol';
 import { AttributeLocks } from './attribute-locks.js';
 import { LockedSessionError } from './errors.js';
+import { LocalGrant } from './local-grant.js';
+import type { GateKeeper } from './session-gate.js';
 import { decodeFrozen } from './values.js';
 
 /** How large a session may grow. */
@@ -37,8 +39,8 @@ export class HeldSession {
 
   constructor(
     private current: HeldGrant,
-    private readonly limits: SizeLimits,
-    private readonly send: (grant: HeldGrant, changes: Changes) => void,
+    private readonly keeper: Pick<GateKeeper, 'settings' | 'commit' | 'flush' | 'prove' | 'trusts'>,
+    private readonly makeLocal: (grant: LocalGrant, changes: Changes) => number,
   ) {}
 
   get grant(): HeldGrant {
@@ -49,6 +51,11 @@ export class HeldSession {
   become(grant: HeldGrant): void {
     this.current = grant;
     this.acknowledged();
+  }
+
+  /** Whether the lock may be used without asking the store (rules 8 and 9). What only this process knows needs no lock. */
+  get trusted(): boolean {
+    return this.current instanceof LocalGrant || this.keeper.trusts(this.current);
   }
 
   /** The attribute as bytes; undefined when there is none. */
@@ -73,16 +80,28 @@ export class HeldSession {
   }
 
   /**
-   * Sends changes; they are seen here at once. Returns their seq. Throws `lock-lost`, and `too-large` before anything is sent (rule 11: a limit never ends
+   * Makes changes; they are seen here at once. Returns their seq. Throws `lock-lost`, and `too-large` before anything is made (rule 11: a limit never ends
    * a grant).
    */
   commit(changes: Changes): number {
     if (this.lost) throw this.lost;
     this.checkSizes(changes);
-    this.send(this.current, changes);
+    const { current } = this;
+    const seq =
+      current instanceof LocalGrant ? this.makeLocal(current, changes) : this.keeper.commit(current, changes);
     for (const name of changes.delete) this.frozen.delete(name);
-    if (changes.delete.length > 0) this.deletedSeq = this.current.seq;
-    return this.current.seq;
+    if (changes.delete.length > 0) this.deletedSeq = seq;
+    return seq;
+  }
+
+  /** Sends what write-back holds back. */
+  flush(): void {
+    if (!(this.current instanceof LocalGrant) && !this.lost) this.keeper.flush(this.current);
+  }
+
+  /** Has the store say that the lock is still held: what was read is good once the seq that is returned is durable. */
+  prove(): number {
+    return this.keeper.prove(this.current);
   }
 
   /**
@@ -146,7 +165,7 @@ export class HeldSession {
   }
 
   private checkSizes({ set, delete: removed }: Changes): void {
-    const { attributeBytes, sessionBytes, attributes } = this.limits;
+    const { attributeBytes, sessionBytes, attributes } = this.keeper.settings;
     const held = this.current.attributes;
     let count = held.size;
     let bytes = 0;

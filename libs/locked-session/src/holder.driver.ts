@@ -73,13 +73,31 @@ export class HolderDriver {
   }
 
   giveUp(session: string): void {
-    this.machine.giveUp(session);
+    this.machine.giveUp(session, this.ports.clock.now());
     this.flushSoon();
   }
 
-  commit(grant: HeldGrant, changes: Changes): void {
-    this.machine.commit(grant, changes, this.ports.clock.now());
+  commit(grant: HeldGrant, changes: Changes): number {
+    const seq = this.machine.commit(grant, changes, this.ports.clock.now());
     this.flushSoon();
+    return seq;
+  }
+
+  flush(grant: HeldGrant): void {
+    this.machine.flush(grant, this.ports.clock.now());
+    this.flushSoon();
+  }
+
+  prove(grant: HeldGrant): number {
+    const seq = this.machine.prove(grant, this.ports.clock.now());
+    this.flushSoon();
+    return seq;
+  }
+
+  trusts(grant: HeldGrant): boolean {
+    if (this.machine.trusts(grant, this.ports.clock.now())) return true;
+    this.flushSoon();
+    return false;
   }
 
   release(grant: HeldGrant, changes: Changes): void {
@@ -92,7 +110,7 @@ export class HolderDriver {
     this.flushSoon();
   }
 
-  /** Resolves when every release is answered, or after `limitMs`; then the link is closed. */
+  /** Resolves when every release is answered, or after `limitMs`; then the stores are told that this holder has gone, and the link is closed. */
   async close(limitMs: number): Promise<void> {
     if (this.queue !== undefined && this.machine.busy) {
       await new Promise<void>((resolve) => {
@@ -104,6 +122,8 @@ export class HolderDriver {
       });
     }
     this.closed = true;
+    this.machine.leave();
+    this.sendAll();
     await this.link?.close();
   }
 
@@ -130,11 +150,11 @@ export class HolderDriver {
     this.flushing = true;
     this.ports.clock.soon(() => {
       this.flushing = false;
-      this.flush();
+      this.sendAll();
     });
   }
 
-  private flush(): void {
+  private sendAll(): void {
     const outbox = this.machine.takeMessages();
     // Without a connection nothing is kept here: `connected` says everything again.
     if (this.link && this.queue !== undefined) {
@@ -155,7 +175,7 @@ export class HolderDriver {
   private tickLater(): void {
     if (this.ticking || this.closed || !this.machine.busy) return;
     this.ticking = true;
-    this.ports.clock.after(this.rules.repeatMs / 2, () => {
+    this.ports.clock.after(this.machine.tickMs, () => {
       this.ticking = false;
       if (this.closed) return;
       const now = this.ports.clock.now();

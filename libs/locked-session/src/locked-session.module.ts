@@ -99,6 +99,10 @@ function makeBinding(options: LockedSessionOptions): SessionBinding {
   }
   const log = new Logger('LockedSession');
   const broker = 'join' in settings.broker ? settings.broker : new AmqpBroker({ ...settings.broker, log });
-  const sessions = new LockedSessions(randomUUID(), { broker, clock: systemClock, log }, settings);
+  const sessions = new LockedSessions(
+    randomUUID(),
+    { broker, clock: systemClock, log },
+    { ...settings, writeBackMs: settings.writePolicy === 'write-back' ? settings.writeBackMs : 0 },
+  );
   return new SessionBinding(sessions, cookie && new SessionCookie(cookie), resolve);
 }

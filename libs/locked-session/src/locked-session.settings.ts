@@ -50,6 +50,10 @@ const schema = z.strictObject({
     .optional(),
   /** Keep a lock until it is recalled, or release it as soon as no scope needs it. */
   holdPolicy: z.enum(['until-recalled', 'until-idle']).default('until-recalled'),
+  /** Results wait until their changes are durable, or only until they are made: then a crash loses up to `writeBackMs` of them (rule 20). */
+  writePolicy: z.enum(['write-through', 'write-back']).default('write-through'),
+  /** How long write-back holds changes back at most, in milliseconds; a recall sends them at once. */
+  writeBackMs: whole(1, 60_000).default(1_000),
   /** How long a scope waits for its locks, in milliseconds. */
   waitMs: whole(1, 600_000).default(15_000),
   /** How long a nested scope waits for a session with a smaller id, in milliseconds. */

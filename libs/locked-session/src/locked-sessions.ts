@@ -80,6 +80,9 @@ export class LockedSessions {
       commitDeadline: this.commitDeadline,
       giveUp: (session) => this.driver.giveUp(session),
       commit: (grant, changes) => this.driver.commit(grant, changes),
+      flush: (grant) => this.driver.flush(grant),
+      prove: (grant) => this.driver.prove(grant),
+      trusts: (grant) => this.driver.trusts(grant),
       release: (grant) => {
         this.held--;
         this.driver.release(grant, noChanges);
@@ -120,7 +123,8 @@ export class LockedSessions {
     if (options.signal?.aborted) throw aborted(options.signal);
     const gate = this.gates.get(id) ?? this.open(id, options.isNew);
     const { label = `scope ${this.tally.scopes}`, isNew = false } = options;
-    const scope = new Scope(this, id, outer, label, isNew, this.commitDeadline);
+    const writeBack = this.settings.writeBackMs > 0;
+    const scope = new Scope(this, id, outer, label, isNew, this.commitDeadline, writeBack);
     scope.unkept = options.unkept ?? false;
     this.running++;
     try {
@@ -132,8 +136,8 @@ export class LockedSessions {
         if (scope.destroyed || scope.nextId !== undefined) await this.replace(gate, scope);
         else if (!scope.send() && !entering) this.tally.servedWithoutMessage++;
       }
-      const durable = this.leave(gate, scope);
-      if (durable) await durable;
+      const concluded = this.leave(gate, scope);
+      if (concluded) await concluded;
       return result;
     } catch (error) {
       // What the scope saw counts even when it fails: if that was refused, the error may come of it.
@@ -192,6 +196,7 @@ export class LockedSessions {
     }
     // Running scopes may have nested runs of other sessions since.
     this.turnAway();
+    for (const gate of [...this.gates.values()]) gate.abandon();
     await this.driver.close(this.settings.closeMs);
     this.cancelSweep();
   }
@@ -203,6 +208,7 @@ export class LockedSessions {
     const state = next === undefined ? undefined : scope.state();
     if (state && state.size > 0) await this.make(next!, state);
     try {
+      held.flush();
       await scope.durable();
       await held.durable(gate.destroy(held), this.commitDeadline);
     } catch (error) {
@@ -227,10 +233,10 @@ export class LockedSessions {
     scope.end();
     if (!scope.held) return undefined;
     // Before leaving: a grant that ends then must know what waits for its answers.
-    const durable = scope.parent ? undefined : scope.durable();
+    const concluded = scope.parent ? undefined : scope.concluded();
     gate.leave(scope);
     gate.used = this.tally.scopes;
-    return durable;
+    return concluded;
   }
 
   private open(id: string, isNew = false): SessionGate {
@@ -281,12 +287,17 @@ export class LockedSessions {
       case 'recalled':
         gate.recalled();
         break;
+      case 'trusted':
+        gate.trusted();
+        break;
       case 'acknowledged':
         gate.acknowledged(event.grant);
         break;
       case 'lost':
         if (gate.held?.grant === event.grant) this.held--;
-        this.ports.log.warn(`session ${id}: the lock is lost (${event.why})`);
+        this.ports.log.warn(
+          `session ${id}: the lock is lost (${event.why})${event.unsent ? ', and changes that write-back held back with it' : ''}`,
+        );
         gate.lost(event.grant, event.why);
         break;
       case 'refused':

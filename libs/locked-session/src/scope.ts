@@ -67,6 +67,7 @@ export class Scope implements SessionHandle, LockOwner {
     readonly isNew: boolean,
     /** When a wait for the store's acknowledgement that begins now ends, by the monotonic clock. */
     private readonly commitDeadline: () => number,
+    private readonly writeBack: boolean,
   ) {
     // What an ended scope left running belongs to the scope around that.
     while (this.outer?.ended) this.outer = this.outer.outer;
@@ -141,6 +142,7 @@ export class Scope implements SessionHandle, LockOwner {
   async commit(): Promise<void> {
     this.checkRunning();
     this.send();
+    this.held.flush();
     await this.durable();
   }
 
@@ -210,6 +212,20 @@ export class Scope implements SessionHandle, LockOwner {
   /** Resolves when all that this scope could have seen is durable; undefined when it is. See `HeldSession.durable`. */
   durable(): Promise<void> | undefined {
     return this.held.durable(this.seen, this.commitDeadline);
+  }
+
+  /**
+   * Resolves when a root's result may be given: all that it could have seen is durable, or with write-back merely made, and the lock was held as long as it ran. Undefined
+   * when that is so already. Rejects when it is not.
+   */
+  concluded(): Promise<void> | undefined {
+    const { held } = this;
+    if (held.lost) return Promise.reject(held.lost);
+    if (this.destroyed || this.nextId !== undefined) return undefined; // concluded before the session's end
+    // What was read last may have been read after the lease ran out: only the store knows whether that was still so (rule 8).
+    if (!held.trusted) this.saw(held.prove());
+    else if (this.writeBack && this.isKept) return undefined;
+    return this.durable();
   }
 
   /** Nested scopes that outlive this one belong to its parent; without one they are roots, with what they had locked (rule 18). */

@@ -27,7 +27,14 @@ export interface GateKeeper {
   /** How long a first change may wait for the store to make the session, from now: a moment of the monotonic clock. */
   commitDeadline(): number;
   giveUp(session: string): void;
-  commit(grant: HeldGrant, changes: Changes): void;
+  /** Returns the seq to wait for. */
+  commit(grant: HeldGrant, changes: Changes): number;
+  /** Sends what write-back holds back. */
+  flush(grant: HeldGrant): void;
+  /** Has the store say that the lock is still held. Returns the seq to wait for. */
+  prove(grant: HeldGrant): number;
+  /** Whether the lock may be used without asking. If not, the store is asked. */
+  trusts(grant: HeldGrant): boolean;
   release(grant: HeldGrant): void;
   destroy(grant: HeldGrant): void;
   /** Makes sure that `expire` is called at `deadline` (monotonic) or soon after. */
@@ -83,7 +90,7 @@ export class SessionGate {
   enter(scope: Scope, plan: LockPlan, wait: () => WaitOptions): Promise<void> | undefined {
     if (scope.parent) {
       if (scope.held.lost) throw scope.held.lost;
-    } else if (this.open) {
+    } else if (this.open && this.held!.trusted) {
       this.admit(scope, this.held!);
     } else if (this.crowded) {
       throw this.tooMany();
@@ -147,15 +154,20 @@ export class SessionGate {
     this.open = true;
     if (local instanceof LocalGrant) {
       held.become(grant);
-      for (const changes of local.later) this.keeper.commit(grant, changes);
+      for (const changes of local.later) {
+        this.keeper.commit(grant, changes);
+        this.keeper.flush(grant);
+      }
     }
-    for (const entrant of this.line.splice(0)) {
-      this.admit(entrant.scope, held);
-      this.inside.add(entrant);
-      this.advance(entrant);
-    }
+    this.admitLine(held);
     if (contended) this.recalled();
     else this.releaseIfDue();
+  }
+
+  /** The lock was in doubt, and is still held (rule 9). */
+  trusted(): void {
+    if (this.held && this.open) this.admitLine(this.held);
+    for (const entrant of [...this.inside]) if (entrant.step === entrant.plan.length) this.advance(entrant);
   }
 
   /** Shuts the gate. Those inside that do not start within the budget go back to it (rule 5). */
@@ -219,6 +231,16 @@ export class SessionGate {
     this.open = false;
     this.turnAway(errors.shuttingDown());
     this.releaseIfDue();
+  }
+
+  /** Gives the lock back though scopes are inside: they fail. */
+  abandon(): void {
+    const { held } = this;
+    if (!held || held.grant instanceof LocalGrant) return;
+    const error = errors.shuttingDown();
+    held.lose(error);
+    for (const entrant of [...this.inside]) entrant.settle(error);
+    this.release(held);
   }
 
   /** Those that wait at the gate wait no longer. */
@@ -289,6 +311,14 @@ export class SessionGate {
     if (at >= 0 && this.line.length === 0 && !this.held) this.keeper.giveUp(this.id);
   }
 
+  private admitLine(held: HeldSession): void {
+    for (const entrant of this.line.splice(0)) {
+      this.admit(entrant.scope, held);
+      this.inside.add(entrant);
+      this.advance(entrant);
+    }
+  }
+
   private admit(scope: Scope, held: HeldSession): void {
     scope.held = held;
     held.inside++;
@@ -310,7 +340,8 @@ export class SessionGate {
         entrant.request = scope.held.locks.take(scope, name, mode, () => this.locked(entrant));
         if (entrant.request) return;
       }
-      entrant.settle();
+      // The lock may have come into doubt while the entrant waited: then `trusted` lets it in.
+      if (scope.held.trusted) entrant.settle();
     } catch (error) {
       entrant.settle(error as Error);
     }
@@ -369,12 +400,13 @@ export class SessionGate {
   }
 
   private hold(grant: HeldGrant): HeldSession {
-    return new HeldSession(grant, this.keeper.settings, (...of) => this.send(...of));
+    return new HeldSession(grant, this.keeper, (...of) => this.makeLocal(...of));
   }
 
-  private send(grant: HeldGrant, changes: Changes): void {
-    if (!(grant instanceof LocalGrant)) this.keeper.commit(grant, changes);
-    else if (grant.change(changes)) this.keeper.want(this.id, this.keeper.commitDeadline(), changes.set);
+  /** The first change of a session that only this process knows asks the store to make it. */
+  private makeLocal(grant: LocalGrant, changes: Changes): number {
+    if (grant.change(changes)) this.keeper.want(this.id, this.keeper.commitDeadline(), changes.set);
+    return grant.seq;
   }
 
   private find(grant: HeldGrant): HeldSession | undefined {

@@ -73,7 +73,7 @@ const storeFrame: Parts<StoreFrame> = {
 describe('the format', () => {
   it('of a frame from a holder is this, byte by byte', () => {
     expect(hex(encodeHolderFrame(holderFrame))).toBe(
-      '9601a16803a26831a171939701a17307a96578636c75736976659301020392a161c40178cd3a989603a1739201cd012c0292a161c402787991a162950601c0c0c0',
+      '9601a16803a26831a171939701a17307a96578636c75736976659301020392a161c40178cd3a989603a1739201cd012c0292a161c402787991a162940601c0c0',
     );
   });
 
@@ -162,7 +162,6 @@ const anyHolderMessage: {
     n: count,
     reclaim: maybe(tokens),
     touches: maybe(ages),
-    confirms: maybe(tokens),
   }),
   leave: fc.record({ kind: kind('leave') }),
   knock: fc.record({ kind: kind('knock'), session: id, request: count }),
@@ -196,7 +195,12 @@ const anyStoreMessage: {
     recalled: tokens,
     revoked: tokens,
   }),
-  revoked: fc.record({ kind: kind('revoked'), session: id, token, why: fc.string({ maxLength: 100 }) }),
+  revoked: fc.record({
+    kind: kind('revoked'),
+    session: id,
+    token,
+    why: fc.constantFrom('lease-over', 'recall-timeout'),
+  }),
   refused: fc.record({
     kind: kind('refused'),
     session: id,

@@ -95,7 +95,6 @@ const holderMessages: Table<HolderMessage> = {
       n: field.count,
       reclaim: field.optional(field.sessionTokens),
       touches: field.optional(field.sessionAges),
-      confirms: field.optional(field.sessionTokens),
     },
   },
   leave: { code: 7, fields: {} },
@@ -132,7 +131,10 @@ const storeMessages: Table<StoreMessage> = {
       revoked: field.sessionTokens,
     },
   },
-  revoked: { code: 6, fields: { session: field.id, token: field.token, why: field.text } },
+  revoked: {
+    code: 6,
+    fields: { session: field.id, token: field.token, why: field.oneOf('lease-over', 'recall-timeout') },
+  },
   refused: {
     code: 7,
     fields: {

@@ -19,7 +19,8 @@ export class Desk {
     private readonly disk: ReadonlyMap<string, SessionRecord> = new Map(),
     epoch = 1,
   ) {
-    this.machine = new PartitionMachine(0, epoch, { ...testRules, ...rules });
+    const all = { ...testRules, ...rules };
+    this.machine = new PartitionMachine(0, epoch, all, { since: 0, longestLeaseMs: all.leaseMs });
   }
 
   /** One frame. Answers look like `a: grant s #1 1.1`. */

@@ -103,6 +103,7 @@ describe('refused changes', () => {
       'lost s 1.1 ended',
     ]);
     expect(grant.acknowledged).toBe(1);
+    expect(app.says, 'the store learns that it is out of use').toEqual(['release s 1.1 seq 0']);
     expect(app.wait(1_000), 'nothing is repeated').toEqual([]);
     expect(() => app.commit(grant, {})).toThrow('is over');
   });
@@ -149,9 +150,9 @@ describe('refused changes', () => {
 
   it('a grant that the store took away is lost', () => {
     app.hold();
-    expect(app.hear({ kind: 'revoked', session: 's', token: [1, 1], why: 'test' })).toEqual([
+    expect(app.hear({ kind: 'revoked', session: 's', token: [1, 1], why: 'lease-over' })).toEqual([
       'lost s 1.1 ended',
     ]);
-    expect(app.hear({ kind: 'revoked', session: 's', token: [1, 1], why: 'test' })).toEqual([]);
+    expect(app.hear({ kind: 'revoked', session: 's', token: [1, 1], why: 'lease-over' })).toEqual([]);
   });
 });

@@ -3,7 +3,9 @@
  * what is repeated until it is answered. Pure: no I/O, no clock, no randomness. Who may use a held session, and when it is drained, is
  * decided by the caller; what came of a frame is told as events. Rules are cited by their numbers in docs/PROTOCOL.md.
  */
-import type { HeldAttribute, HeldGrant, HolderCounters, HolderEvent } from './holder-outputs.js';
+import { alter, gripOf, holdBack, takeUnsent, type Grip, type KnownCopy } from './grip.js';
+import type { HeldGrant, HolderCounters, HolderEvent } from './holder-outputs.js';
+import { Leases, type LeaseRules } from './leases.js';
 import { limits } from './limits.js';
 import { noChanges } from './messages.js';
 import type {
@@ -16,29 +18,20 @@ import type {
   RefusalReason,
   Refused,
   Release,
+  Renewed,
   SessionAge,
   StoreFrame,
 } from './messages.js';
-import { compareTokens, sameToken, type Now, type Token, type Version } from './order.js';
-import { Renewals } from './renewals.js';
+import { compareTokens, sameToken, type Now, type Token } from './order.js';
 import { partitionOf } from './session-id.js';
 
-export interface HolderRules {
+export interface HolderRules extends LeaseRules {
   /** The deployment's number of partitions. */
   readonly partitions: number;
   /** After this long without an answer a message is sent again, in milliseconds. */
   readonly repeatMs: number;
-  /** How often the holder shows that it lives, in milliseconds, to partitions where it has something. */
-  readonly renewMs: number;
-}
-
-type Mutable<T> = { -readonly [K in keyof T]: T[K] };
-
-interface Grip extends Mutable<HeldGrant> {
-  readonly attributes: Map<string, HeldAttribute>;
-  /** When the store knew the session as used last, by the monotonic clock. */
-  touchedAt: number;
-  version: Version;
+  /** Changes are held back for at most this long, in milliseconds (write-back, rule 20); 0 sends each at once. */
+  readonly writeBackMs: number;
 }
 
 interface Wait {
@@ -61,8 +54,10 @@ interface Session {
   readonly partition: number;
   wait: Wait | undefined;
   grip: Grip | undefined;
+  /** A grant that came while no lease ran: it is accepted when the store confirms it. The request goes on until then. */
+  offer: Grip | undefined;
   /** The copy that the last grant left here. */
-  known: Pick<Grip, 'version' | 'attributes'> | undefined;
+  known: KnownCopy | undefined;
   /** Changes not answered yet, in the order of sending. */
   flights: { readonly grip: Grip; readonly message: Commit | Release | Destroy }[];
   flightsSentAt: number;
@@ -82,8 +77,13 @@ export class HolderMachine {
   private readonly sessions = new Map<string, Session>();
   /** Those of which an answer is due. */
   private readonly unanswered = new Set<Session>();
-  private readonly renewals: Renewals;
-  private readonly epochs = new Map<number, number>();
+  /** Locks with changes that are held back, in the order of the first of them. */
+  private readonly unsent = new Set<Grip>();
+  private readonly leases: Leases;
+  /** Partitions to which something was said that a renewal must follow. */
+  private readonly spoken = new Set<number>();
+  /** Partitions of which a grant came without a lease. */
+  private readonly doubtful = new Set<number>();
   private requests = 0;
   /** How often used sessions are touched, in milliseconds; and when it was done last. */
   private touchMs = Infinity;
@@ -95,7 +95,7 @@ export class HolderMachine {
   private events: HolderEvent[] = [];
 
   constructor(protected readonly rules: HolderRules) {
-    this.renewals = new Renewals(rules.renewMs);
+    this.leases = new Leases(rules);
   }
 
   /**
@@ -110,6 +110,7 @@ export class HolderMachine {
       const request = ++this.requests;
       session.wait = { request, create, deadline, told: deadline, sentAt: now.mono, floor: undefined };
       this.unanswered.add(session);
+      if (!this.leases.runs(session.partition, now)) this.askFor(session.partition, now);
       this.sendAcquire(session, session.wait, now);
     } else if (deadline > wait.deadline) {
       wait.deadline = deadline;
@@ -119,49 +120,95 @@ export class HolderMachine {
   }
 
   /** Nobody waits for the session any more. */
-  giveUp(id: string): void {
+  giveUp(id: string, now: Now): void {
     const session = this.sessions.get(id);
     if (!session?.wait) return;
+    this.withdraw(session);
     this.sayUntilHeard(session.partition, { kind: 'cancel', session: id, request: session.wait.request });
+    this.renewSpoken(now);
     session.wait = undefined;
     this.settle(session);
   }
 
-  /** Sends changes under a held lock and applies them to its copy. The seq to wait for is `grant.seq` afterwards. */
-  commit(grant: HeldGrant, changes: Changes, now: Now): void {
+  /**
+   * Changes the state under a held lock. Sent at once, or with write-back when `flush` is called, the store recalls the lock, or `writeBackMs` have passed. Returns
+   * the seq to wait for.
+   */
+  commit(grant: HeldGrant, changes: Changes, now: Now): number {
     this.counters.commits++;
-    this.change(grant as Grip, 'commit', changes, now);
+    const grip = this.gripped(grant).grip!;
+    const seq = alter(grip, changes);
+    if (this.rules.writeBackMs === 0) {
+      this.change(grip, 'commit', changes, now);
+    } else {
+      holdBack(grip, changes, now);
+      this.unsent.add(grip);
+    }
+    return seq;
+  }
+
+  /** Sends what is held back. The seq to wait for is `grant.seq` afterwards. */
+  flush(grant: HeldGrant, now: Now): void {
+    const { grip } = this.gripped(grant);
+    if (grip!.unsent) this.change(grip!, 'commit', noChanges, now);
+  }
+
+  /** Has the store say that the lock is still held: once the seq that is returned is acknowledged, all was true that was read before (rule 8). */
+  prove(grant: HeldGrant, now: Now): number {
+    const { grip } = this.gripped(grant);
+    return this.change(grip!, 'commit', noChanges, now);
   }
 
   /** Gives a held lock back, with last changes. */
   release(grant: HeldGrant, changes: Changes, now: Now): void {
     this.counters.releases++;
-    const grip = grant as Grip;
+    const session = this.gripped(grant);
+    const grip = session.grip!;
     // The store must not take a session for unused whose use it was not told of yet (rule 15).
     if (grip.used && now.mono - grip.touchedAt >= this.touchMs) this.touch([grip], now);
-    const session = this.change(grip, 'release', changes, now);
-    session.grip = undefined;
+    alter(grip, changes);
+    this.change(grip, 'release', changes, now);
+    this.letGo(session);
     session.known = grip;
   }
 
   /** Ends a held session for good (rule 14). The seq to wait for is `grant.seq` afterwards. */
   destroy(grant: HeldGrant, now: Now): void {
-    const session = this.change(grant as Grip, 'destroy', noChanges, now);
-    session.grip = undefined;
-    session.known = undefined;
+    const session = this.gripped(grant);
+    session.grip!.unsent = undefined;
+    this.change(session.grip!, 'destroy', noChanges, now);
+    this.letGo(session);
+  }
+
+  /** Whether a held lock may be used without asking (rules 8 and 9). If not, the store is asked, and its answer is told as `trusted` or `lost`. */
+  trusts(grant: HeldGrant, now: Now): boolean {
+    const grip = grant as Grip;
+    const partition = partitionOf(grip.session, this.rules.partitions);
+    if (this.leases.trusts(partition, grip, now)) return true;
+    this.askFor(partition, now);
+    return false;
+  }
+
+  /** Says to every store that this holder has gone, so that nobody waits for its lease (rule 3). What is held must have been released before. */
+  leave(): void {
+    for (const partition of this.leases.known()) this.send(partition, { kind: 'leave' });
   }
 
   /** A connection stands: everything that is unanswered is sent again, and every partition ever asked learns the new queue. */
   connected(now: Now): void {
-    this.renewals.connected();
+    this.leases.connected();
+    for (const partition of this.leases.needed()) this.renew(partition, now);
     for (const session of this.unanswered) this.repeat(session, now);
-    for (const partition of this.renewals.needed()) this.renew(partition, now);
   }
 
-  /** Repeats and renews what is due. To be called every `repeatMs` / 2 or so while `busy`. */
+  /** Repeats, renews and sends what is due. To be called every `tickMs` or so while `busy`. */
   tick(now: Now): void {
+    for (const partition of this.leases.due(now)) this.renew(partition, now);
     for (const session of this.unanswered) this.repeat(session, now, this.rules.repeatMs);
-    for (const partition of this.renewals.due(now)) this.renew(partition, now);
+    for (const grip of this.unsent) {
+      if (now.mono - grip.unsent!.since < this.rules.writeBackMs) break;
+      this.flush(grip, now);
+    }
     if (now.mono - this.touchedAt < this.touchMs) return;
     this.touchedAt = now.mono;
     this.touch(
@@ -170,32 +217,32 @@ export class HolderMachine {
     );
   }
 
+  get tickMs(): number {
+    return Math.min(this.leases.shortestMs, this.rules.writeBackMs || Infinity) / 2;
+  }
+
   /** Whether there is anything to renew or repeat. */
   get busy(): boolean {
-    return this.sessions.size > 0 || !this.renewals.needed().next().done;
+    return this.sessions.size > 0 || !this.leases.needed().next().done;
   }
 
   receive(frame: StoreFrame, now: Now): void {
     const { partition, epoch } = frame;
-    if (epoch < (this.epochs.get(partition) ?? 0)) {
+    const owner = this.leases.heard(partition, epoch);
+    if (owner === 'stale') {
       this.counters.staleFrames++;
       return;
     }
-    this.epochs.set(partition, epoch);
-    this.renewals.heard(partition);
     for (const message of frame.messages) {
       switch (message.kind) {
         case 'grant':
           this.granted(message, partition, now);
           break;
         case 'recall':
-          this.recalled(message.session, message.token, partition);
+          this.recalled(message.session, message.token, partition, now);
           break;
         case 'renewed':
-          this.renewals.answered(partition, message.n);
-          this.counted(message.partitions);
-          this.touchMs = message.ttlMs / touchesPerTtl;
-          for (const [session, token] of message.recalled) this.recalled(session, token, partition);
+          this.renewed(message, partition, now);
           break;
         case 'committed':
           this.answered(message.session, message.token, message.seq);
@@ -204,13 +251,15 @@ export class HolderMachine {
           this.answered(message.session, message.token, Infinity);
           break;
         case 'refused':
-          if (message.token) this.changeRefused(message, message.token, now);
+          if (message.token) this.changeRefused(message, message.token, partition, now);
           else this.requestRefused(message);
           break;
         case 'revoked':
-          this.lose(message.session, message.token, 'ended');
+          this.revoked(message.session, message.token, partition);
       }
     }
+    this.renewSpoken(now);
+    if (owner === 'new' || this.doubtful.delete(partition)) this.renew(partition, now);
   }
 
   /** Messages by partition, in order, since the last call. */
@@ -235,31 +284,35 @@ export class HolderMachine {
   // Grants and recalls: rules 4 and 12. ------------------------------------------------------------------------------
 
   private granted(message: Grant, partition: number, now: Now): void {
-    const session = this.sessions.get(message.session);
-    if (session?.grip && sameToken(session.grip.token, message.token)) {
-      if (message.contended) this.recalled(message.session, message.token, partition);
+    const { session: id, token } = message;
+    const session = this.sessions.get(id);
+    if (session?.grip && sameToken(session.grip.token, token)) {
+      if (message.contended) this.recalled(id, token, partition, now);
       return;
     }
-    const attributes = session && this.acceptable(session, message) && assemble(session, message);
-    if (!attributes) return this.giveBack(message.session, message.token, partition);
-    const { session: id, token, seq, version, contended } = message;
-    const grip: Grip = {
-      session: id,
-      token,
-      seq,
-      acknowledged: seq,
-      recalled: contended,
-      attributes,
-      version,
-      used: false,
-      touchedAt: now.mono,
-    };
+    const grip =
+      session && this.acceptable(session, message) ? gripOf(message, session.known, now) : undefined;
+    if (!session || !grip) return this.giveBack(id, token, partition);
+    this.withdraw(session);
+    if (this.leases.hold(partition, grip, now)) return this.accept(session, grip);
+    session.offer = grip;
+    this.doubtful.add(partition);
+  }
+
+  private accept(session: Session, grip: Grip): void {
     session.grip = grip;
+    session.offer = undefined;
     session.wait = undefined;
     session.known = undefined;
     this.settle(session);
     this.counters.grants++;
-    this.events.push({ kind: 'granted', grant: grip, contended });
+    this.events.push({ kind: 'granted', grant: grip, contended: grip.recalled });
+  }
+
+  /** The offer does not stand any more. */
+  private withdraw(session: Session): void {
+    if (session.offer) this.leases.drop(session.partition, session.offer);
+    session.offer = undefined;
   }
 
   /** Rule 12: only for the outstanding request, and only above every token returned. */
@@ -267,12 +320,14 @@ export class HolderMachine {
     return wait?.request === request && (!wait.floor || compareTokens(token, wait.floor) > 0);
   }
 
-  private recalled(id: string, token: Token, partition: number): void {
-    const grip = this.sessions.get(id)?.grip;
+  private recalled(id: string, token: Token, partition: number, now: Now): void {
+    const { grip, offer } = this.sessions.get(id) ?? {};
+    if (offer && sameToken(offer.token, token)) return void (offer.recalled = true);
     if (!grip || !sameToken(grip.token, token)) return this.giveBack(id, token, partition);
     if (grip.recalled) return;
     grip.recalled = true;
     this.counters.recalls++;
+    this.flush(grip, now);
     this.events.push({ kind: 'recalled', grant: grip });
   }
 
@@ -288,25 +343,62 @@ export class HolderMachine {
     this.sayUntilHeard(partition, { kind: 'release', session: id, token, seq: 0, ...noChanges });
   }
 
+  // Leases: rules 8 to 11. --------------------------------------------------------------------------------------------
+
+  private renewed(message: Renewed, partition: number, now: Now): void {
+    const { confirmed, lost } = this.leases.answered(partition, message, now);
+    this.counted(message.partitions);
+    this.touchMs = message.ttlMs / touchesPerTtl;
+    for (const { session, token } of lost) this.lose(session, token, 'ended');
+    for (const lock of confirmed) {
+      const session = this.sessions.get(lock.session)!;
+      if (session.offer === lock) this.accept(session, session.offer);
+      else this.events.push({ kind: 'trusted', grant: lock as Grip });
+    }
+    for (const [session, token] of message.revoked) this.revoked(session, token, partition);
+    for (const [session, token] of message.recalled) this.recalled(session, token, partition, now);
+  }
+
+  /** The store took the lock away, and lets nobody in before it knows that nobody here uses it any more (rule 10). */
+  private revoked(id: string, token: Token, partition: number): void {
+    this.lose(id, token, 'ended');
+    this.giveBack(id, token, partition);
+  }
+
+  /** Asks for a lease, and for the locks that are in doubt, unless that was done just now. */
+  private askFor(partition: number, now: Now): void {
+    if (this.leases.shouldAsk(partition, now)) this.renew(partition, now);
+  }
+
   // Changes: rule 6. -----------------------------------------------------------------------------------------------------
 
-  private change(grip: Grip, kind: 'commit' | 'release' | 'destroy', changes: Changes, now: Now): Session {
-    const session = this.sessions.get(grip.session);
-    if (session?.grip !== grip) throw new Error(`the grant of ${grip.session} is over`);
-    const seq = ++grip.seq;
-    for (const name of changes.delete) grip.attributes.delete(name);
-    for (const [name, bytes] of changes.set) grip.attributes.set(name, { bytes, seq });
-    if (changes.set.size > 0 || changes.delete.length > 0) grip.version = [...grip.token, seq];
+  /** The session, which must be held by this grant. */
+  private gripped({ session: id, token }: HeldGrant): Session {
+    const session = this.sessions.get(id);
+    if (session?.grip && sameToken(session.grip.token, token)) return session;
+    throw new Error(`the grant of ${id} is over`);
+  }
+
+  private letGo(session: Session): void {
+    this.leases.drop(session.partition, session.grip!);
+    session.grip = undefined;
+    session.known = undefined;
+  }
+
+  /** Sends changes that are made already, with those that were held back. */
+  private change(grip: Grip, kind: 'commit' | 'release' | 'destroy', changes: Changes, now: Now): number {
+    const session = this.sessions.get(grip.session)!;
     const { token } = grip;
-    const head = { session: session.id, token, seq };
-    const message =
-      kind === 'destroy' ? ({ kind, ...head } as const) : ({ kind, ...head, ...changes } as const);
+    const all = takeUnsent(grip, changes, now);
+    this.unsent.delete(grip);
+    const head = { session: session.id, token, seq: ++grip.seq };
+    const message = kind === 'destroy' ? ({ kind, ...head } as const) : ({ kind, ...head, ...all } as const);
     if (kind === 'commit') grip.touchedAt = now.mono;
     if (session.flights.length === 0) session.flightsSentAt = now.mono;
     session.flights.push({ grip, message });
     this.unanswered.add(session);
     this.send(session.partition, message);
-    return session;
+    return grip.seq;
   }
 
   private answered(id: string, token: Token, through: number): void {
@@ -327,9 +419,11 @@ export class HolderMachine {
   private changeRefused(
     { session: id, seq = 0, why, appliedThrough }: Refused,
     token: Token,
+    partition: number,
     now: Now,
   ): void {
     if (appliedThrough !== undefined) this.answered(id, token, appliedThrough);
+    if (why === 'ended') return this.revoked(id, token, partition);
     if (why !== 'gap') return this.lose(id, token, why);
     const session = this.sessions.get(id);
     const flight = session?.flights.find(
@@ -345,15 +439,17 @@ export class HolderMachine {
 
   private lose(id: string, token: Token, why: RefusalReason): void {
     const session = this.sessions.get(id);
+    if (session?.offer && sameToken(session.offer.token, token)) return this.withdraw(session);
     const mine = (grip: Grip | undefined) => grip !== undefined && sameToken(grip.token, token);
     const grip = mine(session?.grip)
       ? session?.grip
       : session?.flights.find((flight) => mine(flight.grip))?.grip;
     if (!session || !grip) return;
     session.flights = session.flights.filter((flight) => flight.grip !== grip);
-    if (session.grip === grip) session.grip = undefined;
+    if (session.grip === grip) this.letGo(session);
     if (session.known === grip) session.known = undefined;
-    this.events.push({ kind: 'lost', grant: grip, why });
+    this.unsent.delete(grip);
+    this.events.push({ kind: 'lost', grant: grip, why, unsent: grip.unsent !== undefined });
     this.settle(session);
   }
 
@@ -361,6 +457,7 @@ export class HolderMachine {
     const session = this.sessions.get(id);
     if (!session?.wait || session.wait.request !== request) return;
     session.wait = undefined;
+    this.withdraw(session);
     this.events.push({ kind: 'refused', session: id, why, detail });
     this.settle(session);
   }
@@ -398,7 +495,14 @@ export class HolderMachine {
 
   /** For what has no answer of its own: lost, it would leave a session locked by a holder that knows nothing of it (rule 12). */
   private sayUntilHeard(partition: number, message: Cancel | Release): void {
-    for (const one of this.renewals.withRenewal(partition, message)) this.send(partition, one);
+    this.leases.said(partition, message);
+    this.send(partition, message);
+    this.spoken.add(partition);
+  }
+
+  private renewSpoken(now: Now): void {
+    for (const partition of this.spoken) this.send(partition, this.leases.bareRenewal(partition, now));
+    this.spoken.clear();
   }
 
   /** Tells the store what was used since it heard last (rule 15). */
@@ -420,7 +524,7 @@ export class HolderMachine {
   }
 
   private renew(partition: number, now: Now, touches?: readonly SessionAge[]): void {
-    for (const message of this.renewals.renewal(partition, now, touches)) this.send(partition, message);
+    for (const message of this.leases.renewal(partition, now, touches)) this.send(partition, message);
   }
 
   private send(partition: number, message: HolderMessage): void {
@@ -436,12 +540,13 @@ export class HolderMachine {
       partition,
       wait: undefined,
       grip: undefined,
+      offer: undefined,
       known: undefined,
       flights: [],
       flightsSentAt: 0,
     };
     this.sessions.set(id, session);
-    this.renewals.count(partition, 1);
+    this.leases.count(partition, 1);
     return session;
   }
 
@@ -451,18 +556,6 @@ export class HolderMachine {
     this.unanswered.delete(session);
     if (session.grip || this.sessions.get(session.id) !== session) return;
     this.sessions.delete(session.id);
-    this.renewals.count(session.partition, -1);
+    this.leases.count(session.partition, -1);
   }
-}
-
-/** The whole state: what the grant brings, and what it says is unchanged. Undefined when that is not here. */
-function assemble({ known }: Session, { set, keep }: Grant): Map<string, HeldAttribute> | undefined {
-  const attributes = new Map<string, HeldAttribute>();
-  for (const name of keep) {
-    const attribute = known?.attributes.get(name);
-    if (!attribute) return undefined;
-    attributes.set(name, { bytes: attribute.bytes, seq: 0 });
-  }
-  for (const [name, bytes] of set) attributes.set(name, { bytes, seq: 0 });
-  return attributes;
 }

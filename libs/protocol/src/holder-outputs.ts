@@ -31,8 +31,18 @@ export type HolderEvent =
   | { readonly kind: 'recalled'; readonly grant: HeldGrant }
   /** `grant.acknowledged` has grown; the grant may have ended since. */
   | { readonly kind: 'acknowledged'; readonly grant: HeldGrant }
-  /** Nothing sent under the grant after `grant.acknowledged` is applied; with `outcome-unknown`, perhaps. The grant is over. */
-  | { readonly kind: 'lost'; readonly grant: HeldGrant; readonly why: RefusalReason }
+  /** The store says that the lock, which was in doubt, is still held. */
+  | { readonly kind: 'trusted'; readonly grant: HeldGrant }
+  /**
+   * Nothing sent under the grant after `grant.acknowledged` is applied; with `outcome-unknown`, perhaps. The grant is over. `unsent`: changes
+   * that were held back are lost with it.
+   */
+  | {
+      readonly kind: 'lost';
+      readonly grant: HeldGrant;
+      readonly why: RefusalReason;
+      readonly unsent: boolean;
+    }
   /** The store counts this many partitions: told whenever it says another number than before. */
   | { readonly kind: 'partitions'; readonly partitions: number }
   /** The request for a session was refused and is over. */

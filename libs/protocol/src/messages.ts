@@ -96,8 +96,6 @@ export interface Renew {
   readonly reclaim?: readonly SessionToken[] | undefined;
   /** Held sessions that were used, with the age of that use in milliseconds. */
   readonly touches?: readonly SessionAge[] | undefined;
-  /** Ended grants whose answer has arrived: the store may forget them. */
-  readonly confirms?: readonly SessionToken[] | undefined;
 }
 
 export type SessionToken = readonly [session: string, token: Token];
@@ -172,13 +170,19 @@ export interface Renewed {
   readonly revoked: readonly SessionToken[];
 }
 
-/** The store took the lock away. */
+/** The store took the lock away. Answered by an empty release, before which nobody else gets in unless the holder's lease is over (rule 10). */
 export interface Revoked {
   readonly kind: 'revoked';
   readonly session: string;
   readonly token: Token;
-  readonly why: string;
+  readonly why: RevocationReason;
 }
+
+export type RevocationReason =
+  /** Nothing was heard of the holder for a lease. */
+  | 'lease-over'
+  /** The holder lives, but did not release in time. */
+  | 'recall-timeout';
 
 /** Why a request or a change was not granted or applied. */
 export type RefusalReason =

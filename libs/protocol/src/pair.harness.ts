@@ -15,13 +15,16 @@ import { decodeAttribute, decodeHead, encodeAttribute, encodeHead, type SessionR
 export const testRules: StoreRules & HolderRules = {
   partitions: 1,
   leaseMs: 5_000,
+  recallTimeoutMs: 10_000,
+  unreachableHolder: 'wait-for-lease',
   ttlMs: 3_600_000,
   tombstoneMs: 2_400_000,
   waitersPerSession: 4,
   waitersPerPartition: 6,
   endedGrants: 3,
   repeatMs: 1_000,
-  renewMs: 2_000,
+  renewMs: 1_500,
+  writeBackMs: 0,
 };
 
 const hopMs = 1;
@@ -48,7 +51,7 @@ export class Pair {
   private deliveries = 0;
 
   constructor(private readonly rules: StoreRules & HolderRules = testRules) {
-    this.store = new PartitionMachine(0, 1, rules);
+    this.store = this.ownedBy(1);
   }
 
   get now(): Now {
@@ -108,10 +111,15 @@ export class Pair {
   /** Another store claims the partition, after the last `lostFlushes` writes were lost with the power. Unsettled frames are delivered to it. */
   takeOver(lostFlushes = 0): void {
     this.disk.length -= lostFlushes;
-    this.store = new PartitionMachine(0, this.store.epoch + 1, this.rules);
+    this.store = this.ownedBy(this.store.epoch + 1);
     const again = [...this.unsettled.values()];
     this.unsettled.clear();
     for (const bytes of again) this.toStore(bytes);
+  }
+
+  private ownedBy(epoch: number): PartitionMachine {
+    const { leaseMs } = this.rules;
+    return new PartitionMachine(0, epoch, this.rules, { since: this.time, longestLeaseMs: leaseMs });
   }
 
   /** Frames that the store has not acknowledged. */
@@ -215,7 +223,7 @@ export class TestHolder {
   }
 
   giveUp(session: string): this {
-    this.machine.giveUp(session);
+    this.machine.giveUp(session, this.pair.now);
     return this.flush();
   }
 

@@ -236,7 +236,7 @@ describe('memory', () => {
 describe('rule 1 over epochs', () => {
   const record = (): SessionRecord => ({
     version: [1, 3, 1],
-    grant: { token: [1, 4], holder: 'a', request: 8, queue: 'a.1', seq: 0 },
+    grant: { token: [1, 4], holder: 'a', request: 8, queue: 'a.1', seq: 0, revoked: false },
     ended: [{ token: [1, 3], holder: 'b', seq: 1 }],
     touched: 0,
     mark: undefined,

@@ -190,6 +190,7 @@ describe('waiting', () => {
     expect(desk.machine.nextDeadline).toBe(100);
     expect(desk.wait(100)).toEqual([]);
     expect(desk.settled).toEqual([2]);
+    desk.wait(200);
     expect(desk.machine.nextDeadline).toBe(500);
     expect(desk.hear('a', release([1, 1], 1))).toEqual(['a: released s 1.1', 'c: grant s #1 1.2']);
   });

@@ -4,6 +4,7 @@
  * `flush`: writes to persist first, then messages to send, then deliveries to acknowledge (rule 7). Rules are cited by
  * their numbers in docs/PROTOCOL.md.
  */
+import { Holders, type HolderLeaseRules, type Ownership } from './holders.js';
 import { limits } from './limits.js';
 import type {
   Acquire,
@@ -15,19 +16,22 @@ import type {
   Refused,
   Release,
   Renew,
+  RevocationReason,
+  SessionToken,
 } from './messages.js';
 import { sameToken, type Now, type Token } from './order.js';
 import type { GrantRecord, SessionRecord } from './record.js';
+import { SessionCache } from './session-cache.js';
 import { partitionOf } from './session-id.js';
-import { SessionState } from './session-state.js';
+import type { SessionState } from './session-state.js';
 import { PendingOutputs, type StoreOutputs } from './store-outputs.js';
 import { WaitingRoom } from './waiting-room.js';
 
-export interface StoreRules {
+export interface StoreRules extends HolderLeaseRules {
   /** The deployment's number of partitions. */
   readonly partitions: number;
-  /** How long a holder may trust its locks without an answer, in milliseconds. */
-  readonly leaseMs: number;
+  /** How long a holder that lives has to release after a recall, in milliseconds (rule 10). */
+  readonly recallTimeoutMs: number;
   /** Most requests that may wait for one session, and in one partition. */
   readonly waitersPerSession: number;
   readonly waitersPerPartition: number;
@@ -44,6 +48,7 @@ export interface StoreCounters {
   recalls: number;
   commits: number;
   releases: number;
+  revocations: number;
   destroyed: number;
   expired: number;
   /** Requests that were repeated and got the original answer. */
@@ -51,10 +56,10 @@ export interface StoreCounters {
   refusals: number;
 }
 
-/** What an entry costs beside its values, roughly: for the bound on memory. */
-const entryBytes = 600;
-/** Holders whose queue is remembered, the latest first. */
-const rememberedHolders = 10_000;
+/** How often the machine looks for leases that have run out, in milliseconds, or ten times in a lease; only while somebody waits. */
+const lookMs = 250;
+/** An unreachable holder's session is kept for this share of its time to live beyond its end: touches may be under way (rule 15). */
+const graceShare = 1 / 4;
 
 export class PartitionMachine {
   readonly counters: StoreCounters = {
@@ -62,34 +67,39 @@ export class PartitionMachine {
     recalls: 0,
     commits: 0,
     releases: 0,
+    revocations: 0,
     destroyed: 0,
     expired: 0,
     repeats: 0,
     refusals: 0,
   };
 
-  /** Least recently used first. */
-  private readonly sessions = new Map<string, SessionState>();
-  /** Where each holder is reached now. */
-  private readonly queues = new Map<string, string>();
+  private readonly sessions = new SessionCache();
+  /** Sessions that are revoked but not known to be out of use, and those that are due and held. */
+  private readonly watched = new Set<SessionState>();
+  private readonly holders: Holders;
   private readonly outputs = new PendingOutputs(this.rules.ttlMs);
   private readonly waiting = new WaitingRoom(this.outputs);
   /** Grants made in this epoch: the second half of the next token. */
   private granted = 0;
-  private bytes = 0;
+  private lookedAt: number;
 
   constructor(
     readonly partition: number,
     readonly epoch: number,
     protected readonly rules: StoreRules,
-  ) {}
+    ownership: Ownership,
+  ) {
+    this.holders = new Holders(rules, ownership);
+    this.lookedAt = ownership.since;
+  }
 
   /** The sessions that must be given to `load` before this frame can be received. */
   missing(frame: HolderFrame): string[] {
     const missing = new Set<string>();
     for (const message of frame.messages) {
-      const touched = message.kind === 'renew' ? (message.touches ?? []).map(([id]) => id) : [];
-      for (const id of 'session' in message ? [message.session] : touched) {
+      const named = message.kind === 'renew' ? [...(message.touches ?? []), ...(message.reclaim ?? [])] : [];
+      for (const id of 'session' in message ? [message.session] : named.map(([session]) => session)) {
         if (this.owns(id) && !this.sessions.has(id)) missing.add(id);
       }
     }
@@ -98,28 +108,39 @@ export class PartitionMachine {
 
   /** What the repository has of a session; undefined when it does not know it. */
   load(id: string, record: SessionRecord | undefined): void {
-    if (this.sessions.has(id)) return;
-    const session = new SessionState(id, record);
-    this.sessions.set(id, session);
-    this.bytes += entryBytes + session.bytes;
+    const session = this.sessions.add(id, record);
+    if (session?.grant?.revoked) this.watched.add(session);
   }
 
   /** One frame, delivered as `delivery`, a number that `settled` will name when all of it is settled. */
   receive(frame: HolderFrame, delivery: number, now: Now): void {
-    this.remember(frame.holder, frame.queue);
+    this.holders.heard(frame.holder, frame.queue, now);
     this.outputs.hold(delivery);
     for (const message of frame.messages) this.receiveMessage(message, frame, delivery, now);
     this.outputs.settle(delivery);
   }
 
-  /** Drops the waiters whose time is over (rule 2). To be called at `nextDeadline` or later. */
+  /** Drops the waiters whose time is over (rule 2), and revokes what holders may not keep (rule 10). To be called at `nextDeadline` or later. */
   tick(now: Now): void {
+    this.lookedAt = now.mono;
     this.waiting.tick(now.mono);
+    for (const session of [...this.waiting.sessions()]) this.reconsider(session, now);
+    for (const session of [...this.watched]) this.reconsider(session, now);
+  }
+
+  /** A holder's queue is gone: what was sent there came back. */
+  unreachable(queue: string, now: Now): void {
+    const waited = [...this.waiting.sessions()];
+    const holders = waited.flatMap(({ grant }) => (grant?.queue === queue ? [grant.holder] : []));
+    this.holders.unreachable(queue, holders);
+    for (const session of waited) this.reconsider(session, now);
   }
 
   /** When `tick` may have something to do, by the monotonic clock; Infinity when nobody waits. */
   get nextDeadline(): number {
-    return this.waiting.nextDeadline;
+    if (this.waiting.size === 0 && this.watched.size === 0) return Infinity;
+    const nextLook = this.lookedAt + Math.min(lookMs, this.rules.leaseMs / 10);
+    return Math.min(this.waiting.nextDeadline, nextLook);
   }
 
   /** Everything that has come of what was received since the last flush. */
@@ -129,13 +150,10 @@ export class PartitionMachine {
 
   /** Forgets sessions for which nobody waits, least recently used first, until the rest fits `bytes`. Only after a flush is persisted. */
   evict(bytes: number): void {
-    if (this.bytes <= bytes) return;
-    for (const session of this.sessions.values()) {
-      if (this.bytes <= bytes) return;
-      if (this.waiting.line(session).length > 0) continue;
-      this.sessions.delete(session.id);
-      this.bytes -= entryBytes + session.bytes;
-    }
+    this.sessions.evict(
+      bytes,
+      (session) => this.waiting.line(session).length > 0 || this.watched.has(session),
+    );
   }
 
   /** For operators: what is in memory now. */
@@ -146,23 +164,21 @@ export class PartitionMachine {
       sessions: this.sessions.size,
       contended: this.waiting.contended,
       waiting: this.waiting.size,
-      bytes: this.bytes,
+      bytes: this.sessions.bytes,
     };
   }
 
   private receiveMessage(message: HolderMessage, frame: HolderFrame, delivery: number, now: Now): void {
     if (!('session' in message)) {
       if (message.kind === 'renew') this.renew(message, frame, now);
-      else this.queues.delete(frame.holder);
+      else this.leave(frame.holder, now);
       return;
     }
     if (!this.owns(message.session)) {
       const detail = `this deployment has ${this.rules.partitions} partitions`;
       return this.refuse(frame.queue, message, 'wrong-partition', { detail });
     }
-    const session = this.sessions.get(message.session)!;
-    this.sessions.delete(session.id);
-    this.sessions.set(session.id, session);
+    const session = this.sessions.use(message.session);
     switch (message.kind) {
       case 'acquire':
         return this.acquire(session, message, frame, delivery, now);
@@ -198,9 +214,12 @@ export class PartitionMachine {
     if (newest !== undefined && request < newest) return; // a late duplicate: its holder has asked anew since
     if (request === newest) {
       this.counters.repeats++;
-      if (!earlier) return this.sendGrant(session, held!, acquire, queue);
-      this.waiting.repeat(earlier, { acquire, queue, deadline });
-      return this.recall(session);
+      if (earlier) {
+        this.waiting.repeat(earlier, { acquire, queue, deadline });
+        return this.recall(session, now);
+      }
+      // What is revoked comes back first; then the request is a new one.
+      if (!held!.revoked) return this.sendGrant(session, held!, acquire, queue, now);
     }
     if (earlier) this.waiting.leave(session, earlier); // a holder has one outstanding request for a session
     if (this.isDestroyed(session)) return this.refuse(queue, acquire, 'destroyed');
@@ -212,7 +231,8 @@ export class PartitionMachine {
       return this.refuse(queue, acquire, 'too-many-waiters', { detail });
     }
     this.waiting.join(session, { holder, request, delivery, acquire, queue, deadline });
-    if (!session.recalled) this.recall(session);
+    if (session.recalledAt === undefined) this.recall(session, now);
+    this.reconsider(session, now);
   }
 
   private cancel(session: SessionState, { request }: Cancel, holder: string, now: Now): void {
@@ -225,10 +245,17 @@ export class PartitionMachine {
 
   private grant(session: SessionState, acquire: Acquire, holder: string, queue: string, now: Now): void {
     const token: Token = [this.epoch, ++this.granted];
-    const grant: GrantRecord = { token, holder, request: acquire.request, queue, seq: 0 };
+    const grant: GrantRecord = {
+      token,
+      holder,
+      request: acquire.request,
+      queue,
+      seq: 0,
+      revoked: false,
+    };
     this.changing(session, () => session.begin(grant, acquire.create, now.wall));
     this.counters.grants++;
-    this.sendGrant(session, grant, acquire, queue);
+    this.sendGrant(session, grant, acquire, queue, now);
   }
 
   private sendGrant(
@@ -236,34 +263,72 @@ export class PartitionMachine {
     grant: GrantRecord,
     { mode, known }: Acquire,
     queue: string,
+    now: Now,
   ): void {
     const { token, request, seq } = grant;
     const { id, record } = session;
     const contended = this.waiting.line(session).length > 0;
-    session.recalled = contended;
+    if (contended) session.recalledAt ??= now.mono;
     const { set, keep } = session.since(known, this.epoch);
     const head = { kind: 'grant', session: id, request, token, mode, version: record!.version } as const;
     this.outputs.send(queue, { ...head, seq, set, keep, contended });
   }
 
   /** Asks the lock back; again whenever a waiter repeats its request (rule 4). */
-  private recall(session: SessionState): void {
+  private recall(session: SessionState, now: Now): void {
     const { id, grant } = session;
+    if (!grant || grant.revoked) return;
+    if (session.recalledAt === undefined) this.counters.recalls++;
+    session.recalledAt ??= now.mono;
+    this.outputs.send(this.queueOf(grant), { kind: 'recall', session: id, token: grant.token });
+  }
+
+  // Revoking: rule 10. -------------------------------------------------------------------------------------------------
+
+  /**
+   * Takes the lock away from a holder that may not keep it while others wait. The next one gets it when the holder cannot use it any more: it has
+   * confirmed, or its lease has run out.
+   */
+  private reconsider(session: SessionState, now: Now): void {
+    const { grant } = session;
+    const isWaitedFor = this.waiting.line(session).length > 0;
+    if (!grant?.revoked && !session.expiring) this.watched.delete(session);
     if (!grant) return;
-    if (!session.recalled) this.counters.recalls++;
-    session.recalled = true;
-    this.outputs.send(this.queues.get(grant.holder) ?? grant.queue, {
-      kind: 'recall',
-      session: id,
-      token: grant.token,
-    });
+    if (!grant.revoked) {
+      const reason = isWaitedFor || session.expiring ? this.revocable(session, grant, now) : undefined;
+      if (!reason) return;
+      if (!isWaitedFor && reason === 'lease-over') return this.expire(session, now);
+      this.revoke(session, grant, reason);
+    }
+    session.limboEnd ??= this.holders.leaseEnd(grant.holder, now);
+    if (session.limboEnd <= now.mono || this.holders.hasLapsed(grant.holder, now))
+      this.endGrant(session, grant, now);
+  }
+
+  /** Why a grant that somebody waits for may be revoked; undefined while it may not. */
+  protected revocable(session: SessionState, grant: GrantRecord, now: Now): RevocationReason | undefined {
+    if (this.holders.hasLapsed(grant.holder, now)) return 'lease-over';
+    const recalledMs = now.mono - (session.recalledAt ?? now.mono);
+    return recalledMs >= this.rules.recallTimeoutMs ? 'recall-timeout' : undefined;
+  }
+
+  private revoke(session: SessionState, grant: GrantRecord, why: RevocationReason): void {
+    this.counters.revocations++;
+    this.changing(session, () => (grant.revoked = true));
+    this.watched.add(session);
+    const { id } = session;
+    this.outputs.send(this.queueOf(grant), { kind: 'revoked', session: id, token: grant.token, why });
+  }
+
+  private queueOf({ holder, queue }: GrantRecord): string {
+    return this.holders.queueOf(holder) ?? queue;
   }
 
   // Changes: rules 1 and 6. --------------------------------------------------------------------------------------------
 
   private commit(session: SessionState, commit: Commit, { holder, queue }: HolderFrame, now: Now): void {
     const grant = this.currentGrant(session, commit, holder);
-    if (!grant) return this.answerEnded(session, commit, holder, queue);
+    if (!grant) return this.answerEnded(session, commit, holder, queue, now);
     const repeated = commit.seq <= grant.seq;
     if (!repeated && !this.apply(session, commit, grant, queue)) return;
     session.touch(now.wall);
@@ -273,7 +338,7 @@ export class PartitionMachine {
 
   private release(session: SessionState, release: Release, { holder, queue }: HolderFrame, now: Now): void {
     const grant = this.currentGrant(session, release, holder);
-    if (!grant) return this.answerEnded(session, release, holder, queue);
+    if (!grant) return this.answerEnded(session, release, holder, queue, now);
     if (release.seq > grant.seq && !this.apply(session, release, grant, queue)) return;
     this.counters.releases++;
     this.confirm(queue, release);
@@ -283,7 +348,7 @@ export class PartitionMachine {
   /** Nothing is left but a tombstone, which turns everybody away (rule 14). */
   private destroy(session: SessionState, destroy: Destroy, { holder, queue }: HolderFrame, now: Now): void {
     const grant = this.currentGrant(session, destroy, holder);
-    if (!grant) return this.answerEnded(session, destroy, holder, queue);
+    if (!grant) return this.answerEnded(session, destroy, holder, queue, now);
     const { seq } = destroy;
     if (seq !== grant.seq + 1) return this.refuse(queue, destroy, 'gap', { appliedThrough: grant.seq });
     this.counters.destroyed++;
@@ -303,7 +368,8 @@ export class PartitionMachine {
     holder: string,
   ): GrantRecord | undefined {
     const { grant } = session;
-    return grant && grant.holder === holder && sameToken(grant.token, token) ? grant : undefined;
+    const isIts = grant?.holder === holder && sameToken(grant.token, token);
+    return isIts && !grant.revoked ? grant : undefined;
   }
 
   /** Applies a change that is new. False when it was refused instead: a gap before it, or no room for it. */
@@ -320,13 +386,18 @@ export class PartitionMachine {
     change: Commit | Release | Destroy,
     holder: string,
     queue: string,
+    now: Now,
   ): void {
     const { kind, token, seq } = change;
-    const ended = session.ended(holder, token);
+    const { grant } = session;
+    const revoked = grant?.revoked && grant.holder === holder && sameToken(grant.token, token) && grant;
+    const ended = revoked || session.ended(holder, token);
     this.counters.repeats++;
     if ((ended && seq <= ended.seq) || (kind === 'release' && seq === 0)) this.confirm(queue, change);
     else if (ended) this.refuse(queue, change, 'ended', { appliedThrough: ended.seq });
     else this.refuse(queue, change, 'outcome-unknown');
+    // Whoever gives back what was revoked does not use it any more: the next one may.
+    if (revoked && kind !== 'commit') this.endGrant(session, revoked, now);
   }
 
   private confirm(queue: string, { kind, session, token, seq }: Commit | Release | Destroy): void {
@@ -337,6 +408,7 @@ export class PartitionMachine {
   /** The lock goes to the first who waits (rule 2). */
   private endGrant(session: SessionState, grant: GrantRecord, now: Now): void {
     this.changing(session, () => session.end(grant, this.rules.endedGrants));
+    this.watched.delete(session);
     const next = this.waiting.next(session, now.mono);
     if (next) this.grant(session, next.acquire, next.holder, next.queue, now);
     else if (session.expiring) this.expire(session, now);
@@ -344,9 +416,7 @@ export class PartitionMachine {
 
   /** The session's record is changed, counted and written. */
   private changing(session: SessionState, change: () => void): void {
-    const { bytes } = session;
-    change();
-    this.bytes += session.bytes - bytes;
+    this.sessions.changing(session, change);
     this.outputs.write(session);
   }
 
@@ -360,7 +430,7 @@ export class PartitionMachine {
   /** The repository's index names these sessions, which have been given to `load`, as due. */
   due(named: readonly { readonly session: string; readonly expires: number }[], now: Now): void {
     for (const { session: id, expires } of named) {
-      const session = this.sessions.get(id);
+      const session = this.sessions.peek(id);
       if (!session) continue;
       session.namedAs(expires);
       if (session.record) this.expire(session, now);
@@ -370,42 +440,72 @@ export class PartitionMachine {
 
   /** Removes what is due, and whom nobody holds; a holder is asked to release first: a due expiry counts as a waiter. */
   private expire(session: SessionState, now: Now): void {
-    if (session.dueAt(this.rules.ttlMs) > now.wall) {
-      session.remark();
+    const { grant } = session;
+    const isSilent = grant !== undefined && this.holders.hasLapsed(grant.holder, now);
+    const dueAt = session.dueAt(this.rules.ttlMs) + (isSilent ? this.graceMs : 0);
+    session.expiring = dueAt <= now.wall;
+    if (!session.expiring) {
+      session.remark(dueAt);
       return this.outputs.write(session);
     }
     if (this.waiting.line(session).length > 0) return;
-    if (session.grant) {
-      session.expiring = true;
-      return this.recall(session);
+    if (!grant) {
+      if (session.record!.destroyed === undefined) this.counters.expired++;
+      return this.changing(session, () => session.remove());
     }
-    if (session.record!.destroyed === undefined) this.counters.expired++;
-    this.changing(session, () => session.remove());
+    this.watched.add(session);
+    if (!isSilent) return this.recall(session, now);
+    this.revoke(session, grant, 'lease-over');
+    this.endGrant(session, grant, now);
+  }
+
+  private get graceMs(): number {
+    return this.rules.ttlMs * graceShare;
   }
 
   // Holders. -----------------------------------------------------------------------------------------------------------
 
-  private renew({ n, touches = [] }: Renew, { holder, queue }: HolderFrame, now: Now): void {
+  private renew({ n, touches = [], reclaim = [] }: Renew, { holder, queue }: HolderFrame, now: Now): void {
+    this.holders.renewed(holder, now);
     for (const [id, ageMs] of touches) {
-      const session = this.sessions.get(id);
+      const session = this.owns(id) ? this.sessions.use(id) : undefined;
       if (session?.grant?.holder === holder) this.changing(session, () => session.touch(now.wall - ageMs));
     }
-    const recalled: [string, Token][] = [];
-    for (const { id, grant } of this.waiting.sessions()) {
-      if (grant?.holder === holder && recalled.length < limits.listed) recalled.push([id, grant.token]);
-    }
+    const isHeld = ([id, token]: SessionToken) => {
+      const grant = this.owns(id) ? this.sessions.use(id).grant : undefined;
+      return grant?.holder === holder && sameToken(grant.token, token) && !grant.revoked;
+    };
+    const valid = reclaim.filter(isHeld);
     const { leaseMs, ttlMs, partitions } = this.rules;
-    this.outputs.send(queue, { kind: 'renewed', n, leaseMs, ttlMs, partitions, recalled, revoked: [] });
+    const recalled = this.tokensOf(holder, this.waiting.sessions(), false);
+    const revoked = this.tokensOf(holder, this.watched, true);
+    const more = reclaim.length > 0 ? { valid } : {};
+    this.outputs.send(queue, { kind: 'renewed', n, leaseMs, ttlMs, partitions, recalled, revoked, ...more });
+  }
+
+  /** The holder's locks of these sessions, as many as a message may list. */
+  private tokensOf(holder: string, sessions: Iterable<SessionState>, revoked: boolean): [string, Token][] {
+    const tokens: [string, Token][] = [];
+    for (const { id, grant } of sessions) {
+      if (grant?.holder !== holder || grant.revoked !== revoked) continue;
+      tokens.push([id, grant.token]);
+      if (tokens.length === limits.listed) break;
+    }
+    return tokens;
+  }
+
+  /** The holder is gone for good, and uses nothing any more. */
+  private leave(holder: string, now: Now): void {
+    this.holders.left(holder);
+    for (const session of [...this.waiting.sessions()]) {
+      const waiter = this.waiting.of(session, holder);
+      if (waiter) this.waiting.leave(session, waiter);
+      this.reconsider(session, now);
+    }
   }
 
   private owns(session: string): boolean {
     return partitionOf(session, this.rules.partitions) === this.partition;
-  }
-
-  private remember(holder: string, queue: string): void {
-    this.queues.delete(holder);
-    this.queues.set(holder, queue);
-    if (this.queues.size > rememberedHolders) this.queues.delete(this.queues.keys().next().value!);
   }
 
   private refuse(

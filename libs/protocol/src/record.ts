@@ -31,6 +31,8 @@ export interface GrantRecord {
   readonly queue: string;
   /** The last seq applied. */
   seq: number;
+  /** Taken away, but perhaps still in use where it was held: nothing is applied, and nobody else gets in (rule 10). */
+  revoked: boolean;
 }
 
 export interface EndedGrant {
@@ -46,14 +48,14 @@ export interface StoredAttribute {
 
 type Head = Omit<SessionRecord, 'attributes'>;
 
-const headLayout = 1;
+const headLayout = 2;
 
 export function encodeHead(head: Head): Uint8Array {
   const { version, grant, ended, touched, mark, destroyed } = head;
   return packValue([
     headLayout,
     version,
-    grant ? [grant.token, grant.holder, grant.request, grant.queue, grant.seq] : null,
+    grant ? [grant.token, grant.holder, grant.request, grant.queue, grant.seq, grant.revoked] : null,
     ended.map(({ token, holder, seq }) => [token, holder, seq]),
     touched,
     mark ?? null,
@@ -113,13 +115,14 @@ function unpackHead(bytes: Uint8Array): unknown {
 }
 
 function decodeGrant(wire: unknown): GrantRecord {
-  const [token, holder, request, queue, seq] = tuple(wire, 5);
+  const [token, holder, request, queue, seq, revoked] = tuple(wire, 6);
   return {
     token: field.token.read(token),
     holder: field.id.read(holder),
     request: field.count.read(request),
     queue: field.queue.read(queue),
     seq: field.count.read(seq),
+    revoked: field.flag.read(revoked),
   };
 }
 

@@ -9,8 +9,10 @@ import type { EndedGrant, GrantRecord, SessionRecord } from './record.js';
 import type { RecordWrite } from './store-outputs.js';
 
 export class SessionState {
-  /** The holder was asked, or told by a contended grant, to release (rule 4). */
-  recalled = false;
+  /** When the holder was first asked, or told by a contended grant, to release, by the monotonic clock (rule 4). */
+  recalledAt: number | undefined;
+  /** When a revoked grant is surely out of use, by the monotonic clock (rule 10). */
+  limboEnd: number | undefined;
   /** Bytes of all values. */
   bytes = 0;
 
@@ -19,6 +21,7 @@ export class SessionState {
 
   /** The mark in the expiry index is to move with the next write; and which one a removed session leaves there. */
   private moved = false;
+  private nextMark: number | undefined;
   private removedMark: number | undefined;
   /** Names of the attributes that changed since the last write. */
   private set = new Set<string>();
@@ -65,7 +68,8 @@ export class SessionState {
     record.ended.push({ token, holder, seq });
     if (record.ended.length > remembered) record.ended.shift();
     record.grant = undefined;
-    this.recalled = false;
+    this.recalledAt = undefined;
+    this.limboEnd = undefined;
   }
 
   /** The session was used at `wall` (rule 15). */
@@ -94,9 +98,10 @@ export class SessionState {
     else this.removedMark = mark;
   }
 
-  /** The session is not due any more, though the index named it: its mark moves with the next write. */
-  remark(): void {
+  /** The session is not due before `at`, though the index named it: its mark moves with the next write. */
+  remark(at: number): void {
     this.moved = true;
+    this.nextMark = at;
   }
 
   /** The session is gone. */
@@ -167,7 +172,8 @@ export class SessionState {
     if (!record) return { ...write, expires: { was, is: undefined } };
     if (was !== undefined && !this.moved) return write;
     this.moved = false;
-    record.mark = this.dueAt(ttlMs);
+    record.mark = Math.ceil(this.nextMark ?? this.dueAt(ttlMs));
+    this.nextMark = undefined;
     return { ...write, expires: { was, is: record.mark } };
   }
 

@@ -71,6 +71,7 @@ export class WaitingRoom {
     const left = this.line(session).filter((other) => other !== waiter);
     if (left.length > 0) this.lines.set(session, left);
     else this.lines.delete(session);
+    if (left.length === 0) session.recalledAt = undefined; // whoever comes next waits for as long as the first
     this.waiters--;
     this.outputs.settle(waiter.delivery);
   }

@@ -39,7 +39,7 @@ export interface PartitionSettings extends StoreRules {
 /** Most sessions that one look finds due. */
 const dueAtOnce = 256;
 
-export type MachineFactory = (partition: number, epoch: number, rules: StoreRules) => PartitionMachine;
+export type MachineFactory = (...of: ConstructorParameters<typeof PartitionMachine>) => PartitionMachine;
 
 export class PartitionDriver {
   private machine: PartitionMachine | undefined;
@@ -158,12 +158,10 @@ export class PartitionDriver {
 
   private async claim(turn: number): Promise<PartitionMachine> {
     const { partitions, leaseMs } = this.settings;
-    const { epoch } = await this.ports.repository.claim(this.partition, {
-      partitions,
-      hash: partitionHash,
-      leaseMs,
-    });
-    const machine = this.makeMachine(this.partition, epoch, this.settings);
+    const deployment = { partitions, hash: partitionHash, leaseMs };
+    const { epoch, longestLeaseMs } = await this.ports.repository.claim(this.partition, deployment);
+    const since = this.ports.clock.now().mono;
+    const machine = this.makeMachine(this.partition, epoch, this.settings, { since, longestLeaseMs });
     if (turn === this.turn) {
       this.machine = machine;
       this.scanLater();

@@ -36,6 +36,8 @@ function makeStore(settings: StoreSettings): Store {
     {
       partitions: settings.STORE_PARTITIONS,
       leaseMs: settings.STORE_LEASE_MS,
+      recallTimeoutMs: settings.STORE_RECALL_TIMEOUT_MS,
+      unreachableHolder: settings.STORE_UNREACHABLE_HOLDER,
       ttlMs: settings.STORE_TTL_MS,
       tombstoneMs,
       expiryScanMs: Math.min(60_000, settings.STORE_TTL_MS / 16),

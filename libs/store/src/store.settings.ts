@@ -39,6 +39,18 @@ const table = {
   STORE_LEASE_MS: whole(500, 600_000)
     .default(5_000)
     .describe('how long a holder may trust its locks unheard, in milliseconds: 500 to 600000'),
+  STORE_RECALL_TIMEOUT_MS: whole(500, 600_000)
+    .default(10_000)
+    .describe(
+      'how long an app server has to give a lock back that others wait for, in milliseconds: 500 to 600000',
+    ),
+  STORE_UNREACHABLE_HOLDER: z
+    .enum(['wait-for-lease', 'revoke'])
+    .default('wait-for-lease')
+    .describe(
+      'what becomes of the locks of an app server whose queue is gone: wait-for-lease (nobody else gets in while it might ' +
+        'still run) or revoke (at once)',
+    ),
   STORE_TTL_MS: whole(1_000, 31_536_000_000)
     .default(86_400_000)
     .describe('how long a session is kept after its last use, in milliseconds: 1000 to 31536000000'),

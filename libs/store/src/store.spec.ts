@@ -8,6 +8,8 @@ import { Store, tombstoneMs, type StoreCoreSettings } from './store.js';
 const settings: StoreCoreSettings = {
   partitions: 1,
   leaseMs: 5_000,
+  recallTimeoutMs: 10_000,
+  unreachableHolder: 'wait-for-lease',
   ttlMs: 60_000,
   tombstoneMs,
   expiryScanMs: 60_000,
