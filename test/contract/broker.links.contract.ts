@@ -53,8 +53,8 @@ export function linksContract(makeExchange: MakeExchange): void {
       expect(server.frames).toEqual(['found']);
     });
 
-    it('swallows a frame for a queue that is gone, and goes on', async () => {
-      const { link } = await serve();
+    it('says that a queue is gone when something is sent there, and goes on', async () => {
+      const { link, server } = await serve();
       const { client } = await join();
       const { party: leaving, client: gone } = await join('h2');
       await leaving.broker.close();
@@ -62,6 +62,8 @@ export function linksContract(makeExchange: MakeExchange): void {
       link.send(client.queue, bytes('to somebody'));
       await client.until(() => client.frames.length === 1);
       expect(client.frames).toEqual(['to somebody']);
+      await server.until(() => server.unreached.length > 0);
+      expect(server.unreached).toEqual([gone.queue]);
     });
 
     it('carries several partitions and holders over one party', async () => {

@@ -109,6 +109,7 @@ abstract class Recorder {
 export class RecordingServer extends Recorder implements PartitionServer {
   readonly deliveries: Delivery[] = [];
   lostTurns = 0;
+  readonly unreached: string[] = [];
   onFrame: (delivery: Delivery) => void = () => {};
   onLost: () => void = () => {};
 
@@ -122,6 +123,11 @@ export class RecordingServer extends Recorder implements PartitionServer {
   lost(): void {
     this.lostTurns++;
     this.told('lost', () => this.onLost());
+  }
+
+  unreachable(queue: string): void {
+    this.unreached.push(queue);
+    this.told(`unreachable ${queue}`, () => {});
   }
 }
 

@@ -139,7 +139,7 @@ export class Network {
         const { turn } = member;
         for (const delayMs of this.fate()) {
           member.out.carry(delayMs, () => {
-            if (turn === member.turn || this.world.random.chance(0.5)) this.toHolder(to, bytes);
+            if (turn === member.turn || this.world.random.chance(0.5)) this.toHolder(member, to, bytes);
           });
         }
         return true;
@@ -215,8 +215,13 @@ export class Network {
     return side;
   }
 
-  private toHolder(to: string, bytes: Uint8Array): void {
-    for (const side of this.holders.values()) side.receive(to, bytes);
+  private toHolder(member: Member, to: string, bytes: Uint8Array): void {
+    const side = [...this.holders.values()].find((one) => one.isAt(to));
+    if (side) return side.receive(bytes);
+    const { turn } = member;
+    member.in.carry(this.world.random.next() * this.faults.delayMs, () => {
+      if (turn === member.turn && !member.gone) member.server.unreachable(to);
+    });
   }
 }
 
@@ -261,8 +266,12 @@ class HolderSide implements HolderLink {
     return true;
   }
 
-  receive(to: string, bytes: Uint8Array): void {
-    if (to === this.queue) this.client.received(bytes);
+  isAt(queue: string): boolean {
+    return queue === this.queue;
+  }
+
+  receive(bytes: Uint8Array): void {
+    this.client.received(bytes);
   }
 
   async close(): Promise<void> {

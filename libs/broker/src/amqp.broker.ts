@@ -5,7 +5,7 @@
  * own two loops, one that keeps a connection and one per link that keeps a channel on it.
  */
 import { setTimeout as pause } from 'node:timers/promises';
-import { connect, type ChannelModel, type ConsumeMessage } from 'amqplib';
+import { connect, type ChannelModel, type ConsumeMessage, type Message } from 'amqplib';
 import { AmqpDelivery, Connection, KeptChannel, type Turn, type Use } from './amqp.channel.js';
 import {
   addressOf,
@@ -59,7 +59,7 @@ const DEFAULTS = {
   heartbeatSeconds: 5,
   connectTimeoutMs: 5_000,
   reconnectMinMs: 100,
-  reconnectMaxMs: 2_000,
+  reconnectMaxMs: 1_000,
   closeTimeoutMs: 5_000,
 };
 
@@ -101,6 +101,9 @@ export class AmqpBroker implements Broker {
         await channel.assertQueue(queue, partitionQueueOptions(queueType, maxQueuedFrames));
         await channel.bindQueue(queue, exchange, String(partition));
         await channel.prefetch(options.prefetch);
+        channel.on('return', ({ fields }: Message) => {
+          if (!turn.over) server.unreachable(fields.routingKey);
+        });
         early = [];
         await channel.consume(queue, (message) => {
           if (turn.over) return;
@@ -117,7 +120,7 @@ export class AmqpBroker implements Broker {
       ended: (reason) => server.lost(reason),
     });
     return {
-      send: (to, bytes) => this.#count(link.publish('', to, bytes)),
+      send: (to, bytes) => this.#count(link.publish('', to, bytes, { mandatory: true })),
       abandon: () => link.abandonTurn(),
       close: () => this.#drop(link),
     };
@@ -145,7 +148,8 @@ export class AmqpBroker implements Broker {
       ended: (reason) => client.disconnected(reason),
     });
     return {
-      send: (partition, bytes) => this.#count(link.publish(exchange, String(partition), bytes, queue)),
+      send: (partition, bytes) =>
+        this.#count(link.publish(exchange, String(partition), bytes, { replyTo: queue })),
       close: () => this.#drop(link),
     };
   }

@@ -26,6 +26,12 @@ export interface KeptChannelSettings {
   readonly closeTimeoutMs: number;
 }
 
+/** What goes with a frame: where answers reach its sender; whether it comes back when nobody has the queue it is for. */
+export interface PublishOptions {
+  readonly replyTo?: string;
+  readonly mandatory?: boolean;
+}
+
 /** A channel that is opened anew, for the same use, whenever it or its connection has gone. */
 export class KeptChannel {
   readonly opened: Promise<void>;
@@ -45,8 +51,8 @@ export class KeptChannel {
     });
   }
 
-  publish(exchange: string, key: string, bytes: Uint8Array, replyTo?: string): boolean {
-    return this.#turn?.publish(exchange, key, bytes, this.settings.maxStalledBytes, replyTo) ?? false;
+  publish(exchange: string, key: string, bytes: Uint8Array, options: PublishOptions): boolean {
+    return this.#turn?.publish(exchange, key, bytes, this.settings.maxStalledBytes, options) ?? false;
   }
 
   /** Ends the turn; the next one begins when RabbitMQ has closed this channel, so that the order of frames holds. */
@@ -159,17 +165,12 @@ export class Turn {
     key: string,
     bytes: Uint8Array,
     maxStalledBytes: number,
-    replyTo?: string,
+    options: PublishOptions,
   ): boolean {
     if (!this.ready || this.over || this.#stalledBytes > maxStalledBytes) return false;
     try {
       const content = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-      const flows = this.channel.publish(
-        exchange,
-        key,
-        content,
-        replyTo === undefined ? TRANSIENT : { ...TRANSIENT, replyTo },
-      );
+      const flows = this.channel.publish(exchange, key, content, { ...TRANSIENT, ...options });
       if (!flows) this.#stalledBytes += bytes.byteLength;
       return true;
     } catch {

@@ -53,6 +53,8 @@ export interface PartitionServer {
    * line) and their `ack` does nothing. The adapter gets in line again by itself.
    */
   lost(reason: string): void;
+  /** A frame that was sent to this holder's queue came back, because there is no such queue: its holder has gone, or has another one. */
+  unreachable(queue: string): void;
 }
 
 export interface Delivery {
@@ -65,7 +67,7 @@ export interface Delivery {
 
 /** A place in the line of those who serve one partition. */
 export interface PartitionLink {
-  /** Sends a frame to a holder's queue. A queue that is gone swallows it. False when there is no connection. */
+  /** Sends a frame to a holder's queue; if that is gone, the server is told by `unreachable`. False when there is no connection. */
   send(queue: string, bytes: Uint8Array): boolean;
   /** Gives up the turn: unacknowledged frames go to the next in line, and this server gets in line anew. */
   abandon(): void;

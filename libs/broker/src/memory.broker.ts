@@ -149,7 +149,14 @@ class MemoryPartitionLink extends MemoryLink implements PartitionLink {
   }
 
   send(queue: string, bytes: Uint8Array): boolean {
-    return this.broker.count(this.canSend && this.broker.exchange.sendToHolder(queue, bytes));
+    const { exchange } = this.broker;
+    if (this.canSend && !exchange.hasHolderQueue(queue)) {
+      const turn = this.#turn;
+      exchange.clock.soon(() => {
+        if (turn === this.#turn && this.canSend) this.server.unreachable(queue);
+      });
+    }
+    return this.broker.count(this.canSend && exchange.sendToHolder(queue, bytes));
   }
 
   abandon(): void {

@@ -47,6 +47,10 @@ export class MemoryExchange {
     queue.close();
   }
 
+  hasHolderQueue(queue: string): boolean {
+    return this.#holders.has(queue);
+  }
+
   /** A queue that is gone swallows the frame. */
   sendToHolder(queue: string, bytes: Uint8Array): boolean {
     return this.#holders.get(queue)?.push(bytes) ?? true;

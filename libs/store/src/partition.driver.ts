@@ -51,6 +51,7 @@ export class PartitionDriver {
   private failures = 0;
   private running: Promise<void> | undefined;
   private stopping = false;
+  private readonly gone = new Set<string>();
   private tickDue = false;
   private cancelTick: (() => void) | undefined;
   private scanDue = false;
@@ -76,12 +77,20 @@ export class PartitionDriver {
     this.pump();
   }
 
+  /** What was sent to a holder came back: its queue is gone. */
+  unreachable(queue: string): void {
+    if (!this.machine) return;
+    this.gone.add(queue);
+    this.pump();
+  }
+
   /** The turn is over: somebody else may own the partition now. */
   lost(reason: string): void {
     if (this.machine) this.ports.log.warn(`partition ${this.partition} is given up: ${reason}`);
     this.turn++;
     this.machine = undefined;
     this.inbox = [];
+    this.gone.clear();
     this.unsettled.clear();
     this.cancelTick?.();
     this.cancelScan?.();
@@ -113,7 +122,10 @@ export class PartitionDriver {
 
   private get due(): boolean {
     if (this.stopping || !this.link) return false;
-    return this.inbox.length > 0 || ((this.tickDue || this.scanDue) && this.machine !== undefined);
+    return (
+      this.inbox.length > 0 ||
+      ((this.tickDue || this.scanDue || this.gone.size > 0) && this.machine !== undefined)
+    );
   }
 
   private async run(): Promise<void> {
@@ -147,6 +159,8 @@ export class PartitionDriver {
       this.unsettled.set(++this.deliveries, delivery);
       machine.receive(frame, this.deliveries, now);
     }
+    for (const queue of this.gone) machine.unreachable(queue, now);
+    this.gone.clear();
     const outputs = machine.flush();
     await this.ports.repository.apply(this.partition, machine.epoch, outputs.writes.map(toRepository));
     if (turn !== this.turn) return;

@@ -60,6 +60,7 @@ export class Store {
         const server = {
           received: (delivery: Delivery) => this.received(driver, delivery, dispatch),
           lost: (reason: string) => driver.lost(reason),
+          unreachable: (queue: string) => driver.unreachable(queue),
         };
         driver.attach(await broker.serve(driver.partition, { prefetch }, server));
       }),
