@@ -72,6 +72,29 @@ it('ends within 5 s of SIGTERM under load, and loses nothing: the next store ser
   expect(own).toEqual(before.map(({ mark }) => [mark]));
 });
 
+it('stands by while another store has the directory, and takes its place when that is killed', async () => {
+  const deployment = await Deployment.create();
+  onTestFinished(() => deployment.stop());
+  const owner = await deployment.store();
+  const standby = await deployment.store({}, /standing by/);
+  const server = await deployment.server('server');
+  const session = newSession();
+  await server.send(session, 'POST a', 'before');
+  await owner.kill('SIGKILL');
+  expect(await server.send(session, 'POST a', 'after')).toEqual(['before', 'after']);
+  await standby.says(/the store is ready/);
+});
+
+it('is stopped in order while it stands by', async () => {
+  const deployment = await Deployment.create();
+  onTestFinished(() => deployment.stop());
+  await deployment.store();
+  const standby = await deployment.store({}, /standing by/);
+  await standby.kill('SIGTERM', 5_000);
+  expect(await standby.stopped).toEqual({ code: 0, signal: null });
+  expect(standby.output()).not.toContain('is ready');
+});
+
 describe('the number of partitions', async () => {
   const deployment = await Deployment.create({ partitions: 4 });
   let store: Program;

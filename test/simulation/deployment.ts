@@ -36,6 +36,7 @@ const storeDefaults: StoreCoreSettings = {
   waitersPerSession: 16,
   waitersPerPartition: 64,
   window: 32,
+  standbyPollMs: 50,
   endedGrants: 8,
   cacheBytes: 4_000,
   retryMinMs: 10,

@@ -53,7 +53,11 @@ async function main(): Promise<void> {
     );
   };
   process.on('SIGTERM', stop).on('SIGINT', stop);
+  // A store that stands by has no connection yet that would keep its process alive.
+  const standingBy = setInterval(() => {}, 2 ** 30);
   await app.listen();
+  clearInterval(standingBy);
+  if (stopping) return;
   log.log(
     `the store is ready: ${settings.STORE_PARTITIONS} partitions, repository ${settings.STORE_REPOSITORY}`,
   );

@@ -104,6 +104,7 @@ function makeStore(
     waitersPerSession: 16,
     waitersPerPartition: 10_000,
     window: 1_000,
+    standbyPollMs: 50,
     endedGrants: 8,
     cacheBytes: 256 * 1024 * 1024,
     retryMinMs: 100,

@@ -4,6 +4,7 @@ export { MemoryRepository } from './memory.repository.js';
 export {
   DeploymentMismatchError,
   EpochLostError,
+  OccupiedError,
   RepositoryError,
   type Claim,
   type Deployment,

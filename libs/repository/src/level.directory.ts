@@ -4,7 +4,7 @@
  */
 import { mkdir, readdir, realpath } from 'node:fs/promises';
 import { LAYOUT } from './level.rows.js';
-import { RepositoryError } from './repository.js';
+import { OccupiedError, RepositoryError } from './repository.js';
 
 /**
  * What this process has open. LevelDB locks out other processes, but when it is asked for one directory twice in one
@@ -54,15 +54,14 @@ export function explained(what: string, directory: string, error: unknown): Repo
   if (error instanceof RepositoryError) return error;
   let cause = error as Error & { code?: string };
   while (cause.cause instanceof Error) cause = cause.cause;
-  return new RepositoryError(`${what} the repository in ${directory}: ${remedy(cause)} (${cause.message})`, {
-    cause,
-  });
+  const Kind = cause.code === 'LEVEL_LOCKED' ? OccupiedError : RepositoryError;
+  return new Kind(`${what} the repository in ${directory}: ${remedy(cause)} (${cause.message})`, { cause });
 }
 
 function remedy(error: Error & { code?: string }): string {
   const code = error.code ?? '';
   if (code === 'LEVEL_LOCKED')
-    return 'another process has it open, or this one twice; stop the other one first';
+    return 'another process has it open, or this one twice; it can be opened when that one has ended';
   if (code === 'LEVEL_CORRUPTION' || error instanceof DamageError || error instanceof SyntaxError)
     return (
       'its files are damaged; put back a copy of the whole directory, or move it away to begin anew without its ' +

@@ -16,7 +16,7 @@
  *   fail too, until the partition is claimed anew.
  */
 export interface SessionRepository {
-  /** Opens or creates the place. Throws a `RepositoryError` that says what to do when it cannot. */
+  /** Opens or creates the place. Throws an `OccupiedError` while another process has it for itself, and a `RepositoryError` that says what to do when it cannot. */
   open(): Promise<void>;
 
   /** What the first claim of all recorded; undefined before it. */
@@ -101,6 +101,11 @@ export interface SessionWrite {
 /** The repository cannot be used: the message says why and what to do about it. */
 export class RepositoryError extends Error {
   override name = 'RepositoryError';
+}
+
+/** Another process has the place for itself: it can be opened as soon as that one has ended. */
+export class OccupiedError extends RepositoryError {
+  override name = 'OccupiedError';
 }
 
 /** Another store has claimed the partition since: whoever gets this owns it no more. */

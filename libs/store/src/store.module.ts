@@ -44,6 +44,7 @@ function makeStore(settings: StoreSettings): Store {
       waitersPerSession: settings.STORE_WAITERS_PER_SESSION,
       waitersPerPartition: settings.STORE_WAITERS_PER_PARTITION,
       window: settings.STORE_WINDOW,
+      standbyPollMs: settings.STORE_STANDBY_POLL_MS,
       endedGrants: settings.STORE_ENDED_GRANTS,
       cacheBytes: Math.floor((settings.STORE_CACHE_MIB * 1024 * 1024) / settings.STORE_PARTITIONS),
       retryMinMs: settings.STORE_RETRY_MIN_MS,

@@ -69,6 +69,11 @@ const table = {
   STORE_CACHE_MIB: whole(1, 65_536)
     .default(256)
     .describe('most memory for session state, in MiB, over all partitions: 1 to 65536'),
+  STORE_STANDBY_POLL_MS: whole(10, 60_000)
+    .default(50)
+    .describe(
+      'how often a store that stands by looks whether the data directory is free, in milliseconds: 10 to 60000',
+    ),
   STORE_RETRY_MIN_MS: whole(1, 60_000)
     .default(100)
     .describe('pause before a partition is claimed anew after a failure, in milliseconds: 1 to 60000'),

@@ -16,6 +16,7 @@ const settings: StoreCoreSettings = {
   waitersPerSession: 2,
   waitersPerPartition: 2,
   window: 1,
+  standbyPollMs: 50,
   endedGrants: 8,
   cacheBytes: 1_000_000,
   retryMinMs: 1,

@@ -4,7 +4,7 @@
  */
 import type { Broker, Delivery } from '#broker';
 import { decodeHolderFrame, limits, partitionHash, PartitionMachine, type HolderFrame } from '#protocol';
-import { DeploymentMismatchError } from '#repository';
+import { DeploymentMismatchError, OccupiedError } from '#repository';
 import {
   PartitionDriver,
   type MachineFactory,
@@ -19,6 +19,8 @@ export interface StorePorts extends PartitionPorts {
 export interface StoreCoreSettings extends PartitionSettings {
   /** Frames that may be with the store, beside those that hold waiting requests, for each partition. */
   readonly window: number;
+  /** How often a store that stands by looks whether the repository is free, in milliseconds. */
+  readonly standbyPollMs: number;
 }
 
 /** A destroyed session is remembered for half an hour beyond the longest wait (rule 14), in milliseconds. */
@@ -30,6 +32,8 @@ export type Dispatch = (frame: HolderFrame, accept: (frame: HolderFrame) => void
 export class Store {
   readonly counters = { frames: 0, badFrames: 0 };
   private drivers: PartitionDriver[] = [];
+  private stopping = false;
+  private wake = () => {};
 
   constructor(
     private readonly ports: StorePorts,
@@ -38,12 +42,14 @@ export class Store {
   ) {}
 
   /**
-   * Opens the repository and gets in line for every partition. Throws a `RepositoryError` when the repository cannot be used, or belongs to a
+   * Opens the repository and gets in line for every partition. While another store has the repository for itself this one stands by, to take its place. Resolves without
+   * having started when it is stopped before. Throws a `RepositoryError` when the repository cannot be used, or belongs to a
    * deployment with another number of partitions.
    */
   async start(dispatch: Dispatch = (frame, accept) => accept(frame)): Promise<void> {
     const { broker, repository } = this.ports;
-    await repository.open();
+    await this.open();
+    if (this.stopping) return;
     const mine = { partitions: this.settings.partitions, hash: partitionHash };
     const recorded = (await repository.deployment()) ?? mine;
     if (recorded.partitions !== mine.partitions || recorded.hash !== mine.hash) {
@@ -69,6 +75,8 @@ export class Store {
 
   /** Finishes what is under way, leaves every line, closes the broker and then the repository. */
   async stop(): Promise<void> {
+    this.stopping = true;
+    this.wake();
     await Promise.all(this.drivers.map((driver) => driver.stop()));
     await this.ports.broker.close();
     await this.ports.repository.close();
@@ -78,6 +86,27 @@ export class Store {
   snapshot() {
     const partitions = this.drivers.map((driver) => driver.snapshot()).filter((owned) => owned !== undefined);
     return { ...this.counters, partitions };
+  }
+
+  private async open(): Promise<void> {
+    const { repository, clock, log } = this.ports;
+    for (let told = false; !this.stopping; told = true) {
+      try {
+        await repository.open();
+        if (told) log.log('the repository is free: taking over');
+        return;
+      } catch (error) {
+        if (!(error instanceof OccupiedError)) throw error;
+        if (!told) log.log(`standing by: ${error.message}`);
+        await new Promise<void>((resolve) => {
+          const cancel = clock.after(this.settings.standbyPollMs, resolve);
+          this.wake = () => {
+            cancel();
+            resolve();
+          };
+        });
+      }
+    }
   }
 
   private received(driver: PartitionDriver, delivery: Delivery, dispatch: Dispatch): void {
