@@ -90,7 +90,7 @@ function complete(definition: DynamicModule, instance: string | undefined): Dyna
 
 function makeBinding(options: LockedSessionOptions): SessionBinding {
   const settings = readLockedSessionOptions(options);
-  const { cookie, resolve } = settings;
+  const { cookie, resolve, onServed } = settings;
   if ((cookie === undefined) === (resolve === undefined)) {
     throw new LockedSessionError(
       'settings',
@@ -100,5 +100,5 @@ function makeBinding(options: LockedSessionOptions): SessionBinding {
   const log = new Logger('LockedSession');
   const broker = 'join' in settings.broker ? settings.broker : new AmqpBroker({ ...settings.broker, log });
   const sessions = new LockedSessions(randomUUID(), { broker, clock: systemClock, log }, settings);
-  return new SessionBinding(sessions, cookie && new SessionCookie(cookie), resolve);
+  return new SessionBinding(sessions, cookie && new SessionCookie(cookie), resolve, onServed);
 }
