@@ -33,8 +33,7 @@ it('takes the one that is in the PATH, or else in its usual place', async () => 
 });
 
 it('takes the one that CHROMIUM names, and no other when that is not there', async () => {
-  const [other] = [await program('chromium'), await program('mine')];
-  const named = join(folder, 'mine');
+  const [other, named] = [await program('chromium'), await program('mine')];
   expect(await findChromium(silent, machine({ env: { CHROMIUM: named } }))).toBe(named);
   const wrong = findChromium(silent, machine({ env: { CHROMIUM: `${other}-not` } }));
   await expect(wrong).rejects.toThrow(`CHROMIUM is '${other}-not', but no program is there`);
