@@ -5,12 +5,11 @@
  */
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { rm, writeFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Log } from '#broker';
 import { tryLogin } from './amqp-login.js';
+import { installPackage } from './debian.js';
 import { leaveLastWill } from './last-will.js';
 import { freePort, startPrivateRabbitmq } from './private-rabbitmq.js';
 
@@ -137,30 +136,10 @@ const docker: Way = {
 const installed: Way = {
   what: 'a private node of a RabbitMQ that was installed for this',
   async find(log) {
-    if (!existsSync('/usr/bin/apt-get') || process.getuid?.() !== 0) {
-      throw new Error('only done for root, on Debian or Ubuntu');
-    }
-    log.log('Installing the package rabbitmq-server: this takes a minute.');
-    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-    await withoutStartingServices(async () => {
-      await run('apt-get', ['update', '-qq'], { env });
-      await run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', 'rabbitmq-server'], { env });
-    });
+    await installPackage('rabbitmq-server', log);
     return { ...(await privateNode.find(log)), origin: this.what };
   },
 };
-
-/** Debian starts a service when it installs it, unless this file, which is an administrator's, says no. */
-async function withoutStartingServices(install: () => Promise<void>): Promise<void> {
-  const policy = '/usr/sbin/policy-rc.d';
-  if (existsSync(policy)) return install();
-  await writeFile(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
-  try {
-    await install();
-  } finally {
-    await rm(policy);
-  }
-}
 
 const WAYS = {
   demo: [running, privateNode, docker, installed],

@@ -42,6 +42,19 @@ describe('the gateway', () => {
     expect(answers).toEqual(['a', 'b', 'c', 'a', 'b', 'c']);
   });
 
+  it('sends requests of the same affinity to the same upstream, or to the next one when that is gone', async () => {
+    const [a, b, c] = [await named('a'), await named('b'), await named('c')];
+    const { url } = await gateway(a.url, b.url, c.url);
+    const of = (affinity: string) => read(url, { headers: { 'x-affinity': affinity } });
+    const first = await of('visitor 1');
+    expect([await of('visitor 1'), await of('visitor 1')]).toEqual([first, first]);
+    const others = ['visitor 2', 'visitor 3', 'visitor 4'].map((visitor) => of(visitor));
+    expect(new Set([first, ...(await Promise.all(others))]).size).toBe(3);
+
+    const { url: another } = await gateway(await nowhere(), await nowhere(), a.url);
+    expect(await read(another, { headers: { 'x-affinity': 'visitor 1' } })).toBe('a');
+  });
+
   it('passes method, path, body, status and headers through, but none of one connection', async () => {
     const { url: target } = await upstream((incoming, response) => {
       response.setHeader('set-cookie', ['a=1', 'b=2']);

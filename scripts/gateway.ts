@@ -1,6 +1,7 @@
 /**
  * A round-robin HTTP gateway: each request goes to the next upstream in turn, so that one client's requests are spread
- * over all app servers. It streams both bodies, keeps its connections, and passes everything through that is not about
+ * over all app servers. A client that would rather stay with one says so: requests with the same `x-affinity` header go
+ * to the same upstream. It streams both bodies, keeps its connections, and passes everything through that is not about
  * one connection. A request that no upstream can have seen goes to the next one; one that an upstream may have seen is
  * never sent twice, for it may have been carried out: its client is told 502.
  */
@@ -21,7 +22,8 @@ export async function startGateway(upstreams: readonly string[], port = 0): Prom
   let turn = 0;
 
   const server = createServer((incoming, answer) => {
-    const first = turn++;
+    const { 'x-affinity': affinity } = incoming.headers;
+    const first = affinity === undefined ? turn++ : numberOf(String(affinity));
     const order = targets.map((_, index) => targets[(first + index) % targets.length]!);
     forward(incoming, answer, order, agent);
     answer.once('close', () => server.listening || setImmediate(() => server.closeIdleConnections()));
@@ -77,6 +79,12 @@ function forward(
   });
   answer.on('close', () => outgoing.destroy()); // the client went away, or all is done
 }
+
+/** The same number for the same text. */
+function numberOf(text: string): number {
+  return Buffer.from(text).reduce((sum, byte) => (sum * 31 + byte) >>> 0, 0);
+}
+
 function refuse(answer: ServerResponse, why: string): void {
   answer.writeHead(502, { 'content-type': 'application/json' });
   answer.end(JSON.stringify({ statusCode: 502, message: `Bad gateway: ${why}` }));

@@ -27,6 +27,7 @@ it('fifty parallel additions of one visitor, over all servers, are fifty items i
 it('shows its page', async () => {
   const response = await fetch(gateway.url);
   expect(response.headers.get('content-type')).toBe('text/html; charset=utf-8');
+  expect(response.headers.get('content-security-policy')).toMatch(/^default-src 'self'/);
   expect(await response.text()).toMatch(/^<!doctype html>/i);
 });
 
@@ -52,6 +53,25 @@ it("gives a visitor a cookie that scripts cannot read, and that leads to the vis
     expect(response.headers.get('set-cookie')).toBeNull();
     expect(await response.json()).toMatchObject({ items: [{ name: 'tea' }] });
   }
+});
+
+it('says under which grant it answered, and what that took, but not the id of the session', async () => {
+  const said = ({ headers }: Response) =>
+    ['session', 'lock-token', 'lock-cost'].map((name) => headers.get(`x-${name}`));
+  const stranger = await fetch(`${gateway.url}/cart`);
+  expect(said(stranger)).toEqual([null, null, 'none']);
+
+  const welcome = await add('tea');
+  const cookie = cookieOf(welcome);
+  const [session, token, cost] = said(welcome);
+  expect(cost).toBe('grant');
+  expect(session).toMatch(/^[0-9a-f]{8}$/);
+  expect(cookie).not.toContain(session);
+
+  // The next server has to be granted the lock: a later grant, of the same session.
+  const elsewhere = said(await fetch(`${gateway.url}/cart`, { headers: { cookie } }));
+  expect(elsewhere).toEqual([session, expect.stringMatching(/^\d+\.\d+$/), 'grant']);
+  expect(elsewhere[1]).not.toBe(token);
 });
 
 it('takes no cookie that it did not sign: a forged one gives a new session', async () => {

@@ -5,8 +5,12 @@
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import type { NextFunction, Request, Response } from 'express';
+import { fileURLToPath } from 'node:url';
 import { readSettings } from './settings.js';
 import { ShopModule } from './shop.module.js';
+
+// From where the compiled program runs, dist/apps/shop/src: the page is not compiled and stays in place.
+const page = fileURLToPath(new URL('../../../../apps/shop/public', import.meta.url));
 
 const settings = readSettings(process.env);
 const app = await NestFactory.create<NestExpressApplication>(ShopModule.forSettings(settings));
@@ -15,6 +19,11 @@ app.disable('x-powered-by');
 app.use((_request: Request, response: Response, next: NextFunction) => {
   response.setHeader('x-served-by', settings.SERVER_NAME);
   next();
+});
+app.useStaticAssets(page, {
+  // Names of items and visitors are text and never markup; should one slip through, it still runs nothing.
+  setHeaders: (response: Response) =>
+    response.setHeader('content-security-policy', "default-src 'self'; img-src 'self' data:"),
 });
 app.enableShutdownHooks(); // SIGTERM and SIGINT: finish what runs, give the held sessions back, go
 

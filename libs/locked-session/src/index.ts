@@ -15,6 +15,7 @@ export type {
   AttributeName,
   AttributeValue,
   Frozen,
+  Served,
   SessionAttributes,
   SessionHandle,
 } from './session-handle.js';

@@ -17,6 +17,7 @@ import { LockedSessionError } from './errors.js';
 import { LockedSessions, type RunOptions } from './locked-sessions.js';
 import type { Scope } from './scope.js';
 import { newSessionId, SessionCookie } from './session-cookie.js';
+import type { Served } from './session-handle.js';
 
 export const lockedSessionMetadata = 'locked-session:lock';
 
@@ -31,6 +32,7 @@ export class SessionBinding {
     readonly sessions: LockedSessions,
     readonly cookie: SessionCookie | undefined,
     readonly resolve: ((context: ExecutionContext) => string | Promise<string>) | undefined,
+    readonly onServed: ((context: ExecutionContext, served: Served) => void) | undefined,
   ) {}
 }
 
@@ -64,9 +66,9 @@ export class LockedSessionInterceptor implements NestInterceptor {
   private async handle(context: ExecutionContext, next: CallHandler): Promise<unknown> {
     try {
       const { binding, known, newcomer } = this.route(context);
-      const { sessions, cookie, resolve } = binding;
+      const { cookie, resolve } = binding;
       const body = () => lastValueFrom(next.handle(), { defaultValue: undefined });
-      if (!cookie) return await sessions.run(await resolve!(context), known, body);
+      if (!cookie) return (await this.run(context, binding, await resolve!(context), known, body)).result;
 
       const given = cookie.read(cookieHeader(context));
       if (given === undefined) return await this.serve(context, binding, newSessionId(), newcomer, body);
@@ -84,7 +86,8 @@ export class LockedSessionInterceptor implements NestInterceptor {
           return await this.serve(context, binding, newSessionId(), newcomer, body);
         // A slow request of a session that is over: it gets no cookie, which might replace the one of a new login (rule 17).
         if (code === 'session-destroyed')
-          return await sessions.run(newSessionId(), { ...newcomer, unkept: true }, body);
+          return (await this.run(context, binding, newSessionId(), { ...newcomer, unkept: true }, body))
+            .result;
         throw error;
       }
     } catch (error) {
@@ -95,22 +98,35 @@ export class LockedSessionInterceptor implements NestInterceptor {
   /** Runs the handler; then, when all is durable, the client learns which session it has now (rules 16 and 17). */
   private async serve(
     context: ExecutionContext,
-    { sessions, cookie }: SessionBinding,
+    binding: SessionBinding,
     id: string,
     options: RunOptions,
     body: () => Promise<unknown>,
   ): Promise<unknown> {
+    const cookie = binding.cookie!;
+    const { result, scope } = await this.run(context, binding, id, options, body);
+    if (scope.destroyed) {
+      if (!options.isNew) this.setHeader(context, 'Set-Cookie', cookie.clear());
+    } else if (scope.nextId !== undefined || (options.isNew && scope.isKept)) {
+      this.setHeader(context, 'Set-Cookie', cookie.write(scope.id));
+    }
+    return result;
+  }
+
+  private async run(
+    context: ExecutionContext,
+    { sessions, onServed }: SessionBinding,
+    id: string,
+    options: RunOptions,
+    body: () => Promise<unknown>,
+  ): Promise<{ result: unknown; scope: Scope }> {
     let scope!: Scope;
     const result = await sessions.run(id, options, (session) => {
       scope = session as Scope;
       return body();
     });
-    if (scope.destroyed) {
-      if (!options.isNew) this.setHeader(context, 'Set-Cookie', cookie!.clear());
-    } else if (scope.nextId !== undefined || (options.isNew && scope.isKept)) {
-      this.setHeader(context, 'Set-Cookie', cookie!.write(scope.id));
-    }
-    return result;
+    onServed?.(context, scope.served);
+    return { result, scope };
   }
 
   private route(context: ExecutionContext): Route {

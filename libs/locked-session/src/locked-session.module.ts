@@ -90,7 +90,7 @@ function complete(definition: DynamicModule, instance: string | undefined): Dyna
 
 function makeBinding(options: LockedSessionOptions): SessionBinding {
   const settings = readLockedSessionOptions(options);
-  const { cookie, resolve } = settings;
+  const { cookie, resolve, onServed } = settings;
   if ((cookie === undefined) === (resolve === undefined)) {
     throw new LockedSessionError(
       'settings',
@@ -104,5 +104,5 @@ function makeBinding(options: LockedSessionOptions): SessionBinding {
     { broker, clock: systemClock, log },
     { ...settings, writeBackMs: settings.writePolicy === 'write-back' ? settings.writeBackMs : 0 },
   );
-  return new SessionBinding(sessions, cookie && new SessionCookie(cookie), resolve);
+  return new SessionBinding(sessions, cookie && new SessionCookie(cookie), resolve, onServed);
 }

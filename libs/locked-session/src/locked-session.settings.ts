@@ -6,6 +6,7 @@ import { z } from 'zod';
 import type { Broker } from '#broker';
 import { limits } from '#protocol';
 import { LockedSessionError } from './errors.js';
+import type { Served } from './session-handle.js';
 
 const whole = (least: number, most: number) => z.number().int().min(least).max(most);
 
@@ -47,6 +48,10 @@ const schema = z.strictObject({
   /** or by the application itself. */
   resolve: z
     .custom<(context: ExecutionContext) => string | Promise<string>>((value) => typeof value === 'function')
+    .optional(),
+  /** Called when a handler's scope has ended well and its changes are durable, before the answer leaves: for headers, logs, figures. */
+  onServed: z
+    .custom<(context: ExecutionContext, served: Served) => void>((value) => typeof value === 'function')
     .optional(),
   /** Keep a lock until it is recalled, or release it as soon as no scope needs it. */
   holdPolicy: z.enum(['until-recalled', 'until-idle']).default('until-recalled'),

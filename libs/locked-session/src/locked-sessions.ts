@@ -2,7 +2,14 @@
  * The sessions of this process, and the way to one: `run(id, what to lock, body)`. It brings gate, locks, scope and driver together; Nest's part
  * (module, decorators, interceptor) is a thin layer above.
  */
-import { isSessionId, noChanges, type HolderEvent, type HolderMachine, type HolderRules } from '#protocol';
+import {
+  isSessionId,
+  noChanges,
+  type HolderEvent,
+  type HolderMachine,
+  type HolderRules,
+  type Token,
+} from '#protocol';
 import { lockPlan, type LockPlan, type LockSpec } from './lock-plan.js';
 import { LockedSessionError } from './errors.js';
 import { aborted, shuttingDown, wrongPartitions } from './gate-errors.js';
@@ -128,13 +135,16 @@ export class LockedSessions {
     scope.unkept = options.unkept ?? false;
     this.running++;
     try {
+      const { held } = gate;
       const entering = gate.enter(scope, plan, () => this.waitOptions(scope, options));
       if (entering) await entering;
-      else if (!scope.parent && !isNew) this.tally.servedFromHeldLock++;
+      scope.foundHeld = scope.held === held;
+      if (scope.foundHeld && !scope.parent && !isNew) this.tally.servedFromHeldLock++;
       const result = await currentScope.run(scope, body, scope);
       if (!scope.parent) {
         if (scope.destroyed || scope.nextId !== undefined) await this.replace(gate, scope);
-        else if (!scope.send() && !entering) this.tally.servedWithoutMessage++;
+        else scope.send();
+        if (scope.withoutMessage) this.tally.servedWithoutMessage++;
       }
       const concluded = this.leave(gate, scope);
       if (concluded) await concluded;
@@ -206,7 +216,7 @@ export class LockedSessions {
     const { held } = scope;
     const next = scope.destroyed ? undefined : scope.nextId;
     const state = next === undefined ? undefined : scope.state();
-    if (state && state.size > 0) await this.make(next!, state);
+    if (state) scope.nextToken = state.size > 0 ? await this.make(next!, state) : [0, 0];
     try {
       held.flush();
       await scope.durable();
@@ -217,12 +227,14 @@ export class LockedSessions {
     }
   }
 
-  private async make(id: string, state: ReadonlyMap<string, Uint8Array>): Promise<void> {
+  /** Returns the token of the new session's first grant. */
+  private async make(id: string, state: ReadonlyMap<string, Uint8Array>): Promise<Token> {
     const gate = this.open(id, true);
     const held = gate.held!;
     held.inside++;
     try {
       await held.durable(held.commit({ set: state, delete: [] }), this.commitDeadline);
+      return held.grant.token;
     } finally {
       gate.left(held);
       this.forget(gate);

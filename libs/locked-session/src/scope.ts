@@ -3,7 +3,7 @@
  * session is a child scope: it shares its root's working copies and commits with the root (rule 18).
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { noChanges, type Changes } from '#protocol';
+import { noChanges, type Changes, type Token } from '#protocol';
 import type { Hold, LockOwner, LockRequest } from './lock-waits.js';
 import { LockedSessionError } from './errors.js';
 import { sessionDestroyed } from './gate-errors.js';
@@ -11,7 +11,7 @@ import { wholeSession } from './lock-plan.js';
 import { newSessionId } from './session-cookie.js';
 import type { HeldSession } from './held-session.js';
 import type { LockedSessions } from './locked-sessions.js';
-import type { AttributeName, AttributeValue, Frozen, SessionHandle } from './session-handle.js';
+import type { AttributeName, AttributeValue, Frozen, Served, SessionHandle } from './session-handle.js';
 import { assertAttributeName, decodeValue, encodeValue } from './values.js';
 
 /** The scope that the code runs in. */
@@ -53,8 +53,13 @@ export class Scope implements SessionHandle, LockOwner {
 
   /** A root's: the session ends with the scope. */
   destroyed = false;
-  /** A root's: the id that the session has when the scope has ended. */
+  /** A root's: the id that the session has when the scope has ended, and then the token that it is held under. */
   nextId: string | undefined;
+  nextToken: Token | undefined;
+  /** The lock was here when the scope came, and stayed until the scope had its attribute locks. */
+  foundHeld = false;
+  /** A root's: changes of the family were sent. */
+  private sent = false;
   /** What is set cannot be kept: the session that the client named is no more. */
   unkept = false;
 
@@ -157,6 +162,22 @@ export class Scope implements SessionHandle, LockOwner {
     return this.held.grant.token[0] > 0;
   }
 
+  /** Of a root: the process had the session, and nothing was sent for it. */
+  get withoutMessage(): boolean {
+    return this.foundHeld && !this.sent && !this.destroyed && this.nextId === undefined;
+  }
+
+  /** Of a root that has ended well. */
+  get served(): Served {
+    const { foundHeld, isNew, withoutMessage, nextToken = this.held.grant.token } = this;
+    const kept = !this.destroyed && nextToken[0] > 0;
+    return {
+      session: kept ? { id: this.id, token: nextToken } : undefined,
+      fromHeldLock: foundHeld && !isNew,
+      withoutMessage,
+    };
+  }
+
   /** Whether a parameter that names the attribute is a draft. */
   mayWrite(name: string): boolean {
     return this.held.locks.holds(this, name) === 'write';
@@ -168,6 +189,7 @@ export class Scope implements SessionHandle, LockOwner {
     if (changes === noChanges) return false;
     if (this.unkept) throw sessionDestroyed(this.session);
     const seq = this.held.commit(changes);
+    this.root.sent = true;
     this.saw(seq);
     this.root.saw(seq);
     for (const [name, copy] of this.copies)

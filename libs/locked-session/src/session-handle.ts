@@ -64,3 +64,17 @@ export interface SessionHandle {
   /** Makes the changes so far durable now, and goes on. Rejects with `lock-lost` or `outcome-unknown`. */
   commit(): Promise<void>;
 }
+
+/** What serving one request took, and which session its visitor has after it: what `onServed` is told. */
+export interface Served {
+  /**
+   * Undefined when the store has none: nothing was set yet, or the session was destroyed. `token` is the fencing token of the grant that the
+   * request ran under (after `regenerate`, of the new session's first one): of two tokens of one session the later grant's is greater,
+   * compared by epoch and then by n. Tokens of different sessions say nothing about each other.
+   */
+  readonly session: { readonly id: string; readonly token: readonly [epoch: number, n: number] } | undefined;
+  /** The lock was held by this process already: the store was not asked for it. */
+  readonly fromHeldLock: boolean;
+  /** Not one message was sent for this request: the lock was held, or the session is new, and nothing was changed. */
+  readonly withoutMessage: boolean;
+}
