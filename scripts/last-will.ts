@@ -8,7 +8,7 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 
 export interface LastWill {
-  /** Runs the script now, while we are here to see it through. */
+  /** Runs the script now, while we are here to see it through. Does nothing the second time. */
   execute(): Promise<void>;
 }
 
@@ -25,6 +25,7 @@ export function leaveLastWill(script: string, ...args: string[]): LastWill {
   (executor.stdin as Socket).unref();
   return {
     async execute() {
+      if (executor.exitCode !== null) return;
       executor.ref();
       executor.stdin.end();
       await done;

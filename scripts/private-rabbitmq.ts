@@ -13,12 +13,15 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { tryLogin } from './amqp-login.js';
-import { leaveLastWill } from './last-will.js';
+import { leaveLastWill, type LastWill } from './last-will.js';
 
 export interface PrivateRabbitmq {
   readonly url: string;
   /** The program that runs. */
   readonly program: string;
+  /** Ends it as a crash would. `restart` brings it back, at the same address, with what it has on disk. */
+  kill(): Promise<void>;
+  restart(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -30,29 +33,50 @@ export async function startPrivateRabbitmq(): Promise<PrivateRabbitmq> {
   const epmd = find('epmd', [...path, ...HOMEBREW, '/usr/lib/erlang/bin']);
 
   const folder = await realpath(await mkdtemp(join(tmpdir(), 'locked-session-rabbitmq-')));
+  const lastWill = leaveLastWill(REMOVE, folder);
   const ports = { amqp: await freePort(), distribution: await freePort(), epmd: await freePort() };
   const env = await settle(folder, ports);
-  const output = openSync(join(folder, 'output'), 'a');
-  const node = spawn('sh', ['-c', START, 'start', epmd, program], {
-    cwd: folder,
-    env,
-    stdio: ['ignore', output, output],
-    detached: true,
-  });
-  const will = leaveLastWill(END, String(node.pid), folder);
-  closeSync(output);
-  node.unref();
-
-  try {
-    await untilReady(node, ports.amqp);
-  } catch (error) {
-    const printed = await readFile(join(folder, 'output'), 'utf8');
-    await will.execute();
-    throw new Error(`${(error as Error).message}. The last it printed:\n${printed.slice(-2_000)}`, {
-      cause: error,
+  const start = async () => {
+    const output = openSync(join(folder, 'output'), 'a');
+    const node = spawn('sh', ['-c', START, 'start', epmd, program], {
+      cwd: folder,
+      env,
+      stdio: ['ignore', output, output],
+      detached: true,
     });
+    const will = leaveLastWill(KILL, String(node.pid));
+    closeSync(output);
+    node.unref();
+    try {
+      await untilReady(node, ports.amqp);
+    } catch (error) {
+      const printed = await readFile(join(folder, 'output'), 'utf8');
+      await will.execute();
+      throw new Error(`${(error as Error).message}. The last it printed:\n${printed.slice(-2_000)}`, {
+        cause: error,
+      });
+    }
+    return will;
+  };
+  let node: LastWill;
+  try {
+    node = await start();
+  } catch (error) {
+    await lastWill.execute();
+    throw error;
   }
-  return { url: `amqp://guest:guest@127.0.0.1:${ports.amqp}`, program, stop: () => will.execute() };
+  return {
+    url: `amqp://guest:guest@127.0.0.1:${ports.amqp}`,
+    program,
+    kill: () => node.execute(),
+    async restart() {
+      node = await start();
+    },
+    async stop() {
+      await node.execute();
+      await lastWill.execute();
+    },
+  };
 }
 
 /** $1 epmd, $2 rabbitmq-server, which needs to find an epmd and is not allowed to start one. */
@@ -61,10 +85,11 @@ const START = `
 until "$1" -port "$ERL_EPMD_PORT" -names >/dev/null 2>&1; do sleep 0.05; done
 exec "$2"`;
 
-/** $1 the process group, $2 the folder, which fails to vanish while somebody dying still writes to it. */
-const END = `
-kill -s KILL -- "-$1"
-for try in 1 2 3 4 5 6 7 8 9; do rm -rf -- "$2" && break; sleep 0.1; done`;
+/** $1 the process group. */
+const KILL = 'kill -s KILL -- "-$1"';
+
+/** $1 the folder, which fails to vanish while somebody dying still writes to it. */
+const REMOVE = 'for try in 1 2 3 4 5 6 7 8 9; do rm -rf -- "$1" && break; sleep 0.1; done';
 
 interface Ports {
   readonly amqp: number;

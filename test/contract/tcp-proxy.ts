@@ -1,6 +1,6 @@
 /**
  * A TCP proxy on loopback that stands between a party and its broker, so that a test can do to the connection what
- * networks do: cut it, refuse it, or swallow everything without a word.
+ * networks do: cut it, refuse it, hold it up, or swallow everything without a word.
  */
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
@@ -10,6 +10,7 @@ export class TcpProxy {
   #attempted: () => void = () => {};
   #refusing = false;
   #mute = false;
+  #stalled = false;
   readonly #sockets = new Set<Socket>();
   readonly #server: Server;
 
@@ -56,6 +57,17 @@ export class TcpProxy {
     this.#mute = true;
   }
 
+  /** Until `resume`, everything waits on its way. */
+  stall(): void {
+    this.#stalled = true;
+    for (const socket of this.#sockets) socket.pause();
+  }
+
+  resume(): void {
+    this.#stalled = false;
+    for (const socket of this.#sockets) socket.resume();
+  }
+
   async stop(): Promise<void> {
     this.cut();
     this.#server.close();
@@ -84,6 +96,7 @@ export class TcpProxy {
     from.on('data', (bytes) => {
       if (!this.#mute && to.writable) to.write(bytes);
     });
+    if (this.#stalled) from.pause();
     from.on('error', () => {});
     from.on('close', () => {
       this.#sockets.delete(from);

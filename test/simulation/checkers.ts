@@ -13,26 +13,14 @@ import {
   type Version,
 } from '#protocol';
 import type { SessionWrite } from '#repository';
+import { clash, wrongInList, type Locked, type Mark } from './marks.js';
 import type { NetworkTap } from './network.js';
 import type { World } from './world.js';
 
-/** How a change ended for the one who asked for it. */
-export type Outcome = 'acknowledged' | 'refused' | 'unknown';
-
-/** One change: a mark appended to an attribute's list. */
-export interface Mark {
-  readonly id: string;
-  readonly session: string;
-  readonly attribute: string;
-  outcome: Outcome | 'pending';
-}
-
 /** A root scope while its body runs. */
-export interface Visit {
+export interface Visit extends Locked {
   readonly who: string;
   readonly session: string;
-  readonly write: readonly string[];
-  readonly read: readonly string[];
 }
 
 interface Line {
@@ -65,11 +53,8 @@ export class Checkers implements NetworkTap {
     const here = this.inside.get(visit.session) ?? new Set();
     this.inside.set(visit.session, here);
     for (const other of here) {
-      const clash =
-        overlap(visit.write, other.write) ??
-        overlap(visit.write, other.read) ??
-        overlap(visit.read, other.write);
-      if (clash) this.violation(`${visit.who} and ${other.who} are both at '${clash}' of ${visit.session}`);
+      const both = clash(visit, other);
+      if (both) this.violation(`${visit.who} and ${other.who} are both at '${both}' of ${visit.session}`);
     }
     here.add(visit);
   }
@@ -119,20 +104,12 @@ export class Checkers implements NetworkTap {
     list: readonly string[],
     acknowledgedBefore: ReadonlySet<string>,
   ) {
-    const seen = new Set(list);
-    if (seen.size !== list.length)
-      this.violation(`${who} sees a change twice in '${attribute}' of ${session}`);
-    for (const id of acknowledgedBefore) {
+    const due = [...acknowledgedBefore].filter((id) => {
       const mark = this.marks.get(id)!;
-      if (mark.session === session && mark.attribute === attribute && !seen.has(id)) {
-        this.violation(`${who} does not see ${id}, acknowledged before, in '${attribute}' of ${session}`);
-      }
-    }
-    for (const id of seen) {
-      const mark = this.marks.get(id);
-      if (!mark) this.violation(`${who} sees ${id}, which nobody made`);
-      else if (mark.outcome === 'refused') this.violation(`${who} sees ${id}, which was refused`);
-    }
+      return mark.session === session && mark.attribute === attribute;
+    });
+    for (const wrong of wrongInList(list, due, this.marks))
+      this.violation(`${who} ${wrong} in '${attribute}' of ${session}`);
   }
 
   acknowledged(): Set<string> {
@@ -222,10 +199,6 @@ export class Checkers implements NetworkTap {
     if (line?.turn !== turn) this.lines.set(session, (line = { turn, line: [] }));
     return line.line;
   }
-}
-
-function overlap(a: readonly string[], b: readonly string[]): string | undefined {
-  return a.find((name) => b.includes(name));
 }
 
 function shown(message: object): string {

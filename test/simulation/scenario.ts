@@ -4,8 +4,9 @@
  */
 import { LockedSessionError, type LockedSessions } from '#locked-session';
 import { partitionOf } from '#protocol';
-import type { Checkers, Mark, Visit } from './checkers.js';
+import type { Checkers, Visit } from './checkers.js';
 import { Deployment, type Variant } from './deployment.js';
+import { outcomeOfError, type Mark, type Outcome } from './marks.js';
 import { Random, type World } from './world.js';
 
 export interface Report {
@@ -254,20 +255,9 @@ class Day {
 class Deliberate extends Error {}
 
 /** Undefined for an error that nobody should ever see here. */
-function outcomeOf(failure: unknown): 'acknowledged' | 'refused' | 'unknown' | undefined {
+function outcomeOf(failure: unknown): Outcome | undefined {
   if (failure === undefined) return 'acknowledged';
   if (failure instanceof Deliberate) return 'refused';
   if (!(failure instanceof LockedSessionError)) return undefined;
-  switch (failure.code) {
-    case 'outcome-unknown':
-    case 'lock-lost':
-      return 'unknown';
-    case 'wait-timeout':
-    case 'aborted':
-    case 'store-busy':
-    case 'session-destroyed':
-      return 'refused';
-    default:
-      return undefined;
-  }
+  return outcomeOfError(failure.code);
 }

@@ -1,0 +1,234 @@
+/**
+ * What the faults happen to: a RabbitMQ, stores of which one stands by, and app servers, all processes of their own, each of them with a proxy of its own between it and
+ * RabbitMQ. Whatever is started through it is gone after `stop`.
+ */
+import { randomUUID } from 'node:crypto';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { EventEmitter, once } from 'node:events';
+import { removeAmqpDeployment } from '#broker';
+import { startPrivateRabbitmq, type PrivateRabbitmq } from '../../scripts/private-rabbitmq.js';
+import { startProcess, type RunningProcess } from '../../scripts/processes.js';
+import { TcpProxy } from '../contract/tcp-proxy.js';
+import { moment, visitsOf, type Attribute, type Order, type Visit } from './history.js';
+
+type Env = Readonly<Record<string, string>>;
+
+/** What an app server says of a scope that it ran: when it came in, the code of the error, and whether its signal told it. */
+export interface Answer {
+  readonly entered: number;
+  readonly aborted: boolean;
+  readonly code?: string;
+}
+
+export interface FleetOptions {
+  readonly partitions?: number;
+  /** Settings of the stores, over those of the suite. */
+  readonly store?: Env;
+  readonly servers?: Env;
+  /** Called with every line that a process prints. */
+  readonly log?: ((line: string) => void) | undefined;
+}
+
+export class Fleet {
+  readonly members = new Set<Member>();
+
+  private constructor(
+    readonly broker: PrivateRabbitmq,
+    private readonly ownsBroker: boolean,
+    private readonly folder: string,
+    private readonly prefix: string,
+    private readonly options: FleetOptions,
+  ) {}
+
+  /** Starts nothing but RabbitMQ, and not even that when it is given one. */
+  static async create(options: FleetOptions = {}, broker?: PrivateRabbitmq): Promise<Fleet> {
+    const folder = await mkdtemp(join(tmpdir(), 'locked-session-fault-'));
+    const prefix = `fault-${randomUUID()}`;
+    return new Fleet(broker ?? (await startPrivateRabbitmq()), !broker, folder, prefix, options);
+  }
+
+  /** A store that is ready, or stands by when another one is. */
+  async store(name: string, env: Env = {}): Promise<Member> {
+    const { partitions = 4, store = {} } = this.options;
+    const settings = {
+      STORE_PARTITIONS: `${partitions}`,
+      STORE_DIRECTORY: join(this.folder, 'data'),
+      STORE_RETRY_MIN_MS: '20',
+      STORE_RETRY_MAX_MS: '500',
+    };
+    const script = 'dist/apps/store/src/main.js';
+    return this.add(name, script, { ...settings, ...store, ...env }, /the store is ready|standing by/);
+  }
+
+  async server(name: string, env: Env = {}): Promise<AppServer> {
+    const { partitions = 4, servers = {} } = this.options;
+    const settings = { PARTITIONS: `${partitions}`, NOTES: this.notes(name), ...servers, ...env };
+    const script = 'dist/test/fault/app-server.js';
+    return new AppServer(await this.add(name, script, settings, /listening on (http:\S+)/));
+  }
+
+  /** What the scopes of all servers so far have noted, by the ids of their orders. */
+  async visits(): Promise<Map<string, Visit>> {
+    const visits = new Map<string, Visit>();
+    for (const member of this.members)
+      for (const visit of await this.noted(member)) visits.set(visit.id, visit);
+    return visits;
+  }
+
+  /** What the scopes of all lives of an app server have noted. */
+  async noted({ name, lives }: Member): Promise<Visit[]> {
+    const visits: Visit[] = [];
+    for (let life = 1; life <= lives; life++) {
+      const notes = await readFile(`${this.notes(name)}.${life}`, 'utf8').catch(() => ''); // a store has none
+      visits.push(...visitsOf(notes));
+    }
+    return visits;
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([...this.members].map((member) => member.end()));
+    if (this.ownsBroker) await this.broker.stop();
+    else await removeAmqpDeployment(this.broker.url, this.prefix, this.options.partitions ?? 4);
+    await rm(this.folder, { recursive: true });
+  }
+
+  private notes(name: string): string {
+    return join(this.folder, `${name}.notes`);
+  }
+
+  private async add(name: string, script: string, env: Env, ready: RegExp): Promise<Member> {
+    const proxy = await TcpProxy.start(this.broker.url);
+    const places = { AMQP_URL: proxy.url, AMQP_PREFIX: this.prefix };
+    const member = new Member(name, script, proxy, { ...env, ...places }, ready, this.options.log);
+    this.members.add(member);
+    await member.start();
+    return member;
+  }
+}
+
+/** A place for one process after the other of the same kind. */
+export class Member {
+  lives = 0;
+  state: 'runs' | 'paused' | 'down' | 'starting' = 'down';
+  /** Something is being done to it. */
+  isStruck = false;
+  private process: RunningProcess | undefined;
+  private readonly lines = new EventEmitter().setMaxListeners(0);
+
+  constructor(
+    readonly name: string,
+    private readonly script: string,
+    readonly proxy: TcpProxy,
+    private readonly env: Env,
+    private readonly ready: RegExp,
+    private readonly log: ((line: string) => void) | undefined,
+  ) {}
+
+  get match(): RegExpExecArray {
+    return this.process!.match;
+  }
+
+  async start(): Promise<void> {
+    this.state = 'starting';
+    this.lives++;
+    const { name, script, env, ready } = this;
+    const notes = env.NOTES && { NOTES: `${env.NOTES}.${this.lives}` };
+    const log = (line: string) => {
+      this.log?.(line);
+      this.lines.emit('line', line);
+    };
+    this.process = await startProcess({ name, script, env: { ...env, ...notes }, ready, log });
+    this.state = 'runs';
+  }
+
+  /** Resolves when it is gone. */
+  async kill(signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL'): Promise<void> {
+    this.state = 'down';
+    await this.process?.kill(signal);
+  }
+
+  pause(): void {
+    this.state = 'paused';
+    process.kill(this.process!.pid, 'SIGSTOP');
+  }
+
+  resume(): void {
+    this.state = 'runs';
+    process.kill(this.process!.pid, 'SIGCONT');
+  }
+
+  /** Resolves when it has printed such a line, be it before. */
+  async says(pattern: RegExp): Promise<void> {
+    while (!pattern.test(this.process!.output())) await once(this.lines, 'line');
+  }
+
+  async end(): Promise<void> {
+    await this.process?.kill('SIGKILL');
+    await this.proxy.stop();
+  }
+}
+
+export class AppServer {
+  constructor(readonly member: Member) {}
+
+  get name(): string {
+    return this.member.name;
+  }
+
+  /** Has a scope run. Rejects when the connection breaks before it is answered. */
+  async run(order: Order): Promise<Answer> {
+    const body = JSON.stringify(order);
+    const headers = { 'content-type': 'application/json' };
+    return (await this.call('POST', 'orders', { body, headers })).json() as Promise<Answer>;
+  }
+
+  async read(session: string, waitMs?: number): Promise<void> {
+    const order = { id: `read-${randomUUID()}`, session, task: 'read', attribute: 'a', forMs: 0 } as const;
+    const { code } = await this.run({ ...order, ...(waitMs && { waitMs }) });
+    if (code) throw new Error(`${this.name} cannot read ${session}: ${code}`);
+  }
+
+  /** Has a scope come in and stay. Resolves when it is inside, with what lets it go and what it is answered. */
+  async enter(session: string, id: string, attribute: Attribute = 'a', waitMs?: number): Promise<Stay> {
+    const answer = this.run({ id, session, task: 'stay', attribute, forMs: 0, ...(waitMs && { waitMs }) });
+    answer.catch(() => {}); // the test looks when it is time
+    await Promise.race([this.call('GET', `inside/${id}`), answer]);
+    return { answer, leave: async () => void (await this.call('POST', `go/${id}`)) };
+  }
+
+  async counters(): Promise<Readonly<Record<string, number>>> {
+    return (await this.call('GET', 'counters')).json() as Promise<Record<string, number>>;
+  }
+
+  /** It does nothing at all for so long. */
+  async block(ms: number): Promise<void> {
+    await this.call('POST', `block/${ms}`);
+  }
+
+  private async call(method: string, path: string, more: RequestInit = {}): Promise<Response> {
+    const response = await fetch(`${this.member.match[1]}/${path}`, { method, ...more });
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
+    return response;
+  }
+}
+
+export interface Stay {
+  readonly answer: Promise<Answer>;
+  leave(): Promise<void>;
+}
+
+/** Resolves with how long it took until `holds`, in milliseconds; rejects when that is longer than `limitMs`. */
+export async function until(
+  holds: () => boolean | Promise<boolean>,
+  limitMs: number,
+  what: string,
+): Promise<number> {
+  const begin = moment();
+  while (!(await holds())) {
+    if (moment() - begin > limitMs) throw new Error(`not within ${limitMs} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  return moment() - begin;
+}

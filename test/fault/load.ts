@@ -1,0 +1,127 @@
+/**
+ * The load on a fleet: clients, some for each app server, that send one request after the other and write down what they asked for and what they were answered. A few
+ * sessions are in use at a time, each by everybody; one that is full gives way to a new one.
+ */
+import { randomUUID } from 'node:crypto';
+import { setTimeout as pass } from 'node:timers/promises';
+import { Random } from '../simulation/world.js';
+import type { AppServer } from './fleet.js';
+import { attributes, moment, type Request, type Task } from './history.js';
+
+/** Requests of which a session has enough. */
+const full = 300;
+const usual: readonly Task[] = [
+  'append',
+  'append',
+  'append',
+  'both',
+  'whole',
+  'nested',
+  'commits',
+  'slow',
+  'read',
+  'read',
+];
+
+export class Load {
+  readonly requests: Request[] = [];
+  private readonly run = randomUUID().slice(0, 8);
+  private readonly used: { session: string; requests: number }[] = [];
+  private readonly clients: Promise<void>[] = [];
+  private readonly underWay = new Set<Promise<void>>();
+  private stopping = false;
+  private sessions = 0;
+
+  /** `pauseMs` is the longest pause of a client between an answer and its next request. */
+  constructor(
+    private readonly seed: number,
+    { sessions = 6, pauseMs = 200 } = {},
+  ) {
+    for (let at = 0; at < sessions; at++) this.used.push(this.fresh());
+    this.pauseMs = pauseMs;
+  }
+
+  private readonly pauseMs: number;
+
+  get acknowledged(): number {
+    return this.requests.filter(({ end, code }) => Number.isFinite(end) && code === undefined).length;
+  }
+
+  /** Sessions that were ever asked for. */
+  get all(): string[] {
+    return [...new Set(this.requests.map(({ session }) => session))];
+  }
+
+  start(servers: readonly AppServer[], clientsEach = 4): void {
+    for (const [at, server] of servers.entries()) {
+      for (let client = 0; client < clientsEach; client++)
+        this.clients.push(
+          this.client(server, `${at + 1}.${client + 1}`, new Random(this.seed * 1_000 + at * 100 + client)),
+        );
+    }
+  }
+
+  /** No more requests; resolves with how many are still not answered when `limitMs` are over. */
+  async stop(limitMs: number): Promise<number> {
+    this.stopping = true;
+    const timer = new AbortController();
+    const late = pass(limitMs, undefined, { signal: timer.signal }).catch(() => {});
+    await Promise.race([late, Promise.all(this.clients)]);
+    timer.abort();
+    return this.underWay.size;
+  }
+
+  private async client(server: AppServer, name: string, random: Random): Promise<void> {
+    for (let n = 1; !this.stopping; n++) {
+      await pass(random.next() * this.pauseMs);
+      const { state } = server.member;
+      if (state === 'down' || state === 'starting') continue;
+      const task = random.pick(usual);
+      const forMs =
+        task === 'slow'
+          ? random.next() * random.pick([50, 50, 800])
+          : random.chance(0.2)
+            ? random.next() * 5
+            : 0;
+      const attribute = random.pick(attributes);
+      await this.ask(server, {
+        id: `${name}.${n}`,
+        session: this.pick(random),
+        task,
+        attribute,
+        forMs,
+        server: server.name,
+        begin: 0,
+        end: Infinity,
+      });
+    }
+  }
+
+  private async ask(server: AppServer, order: Request): Promise<void> {
+    const request = { ...order, begin: moment() };
+    this.requests.push(request);
+    const answered = server.run(order).then(
+      ({ code }) => {
+        if (code !== undefined) request.code = code;
+      },
+      (error: Error) => {
+        request.code = error instanceof TypeError ? 'connection-broke' : error.message;
+      },
+    );
+    this.underWay.add(answered);
+    await answered;
+    this.underWay.delete(answered);
+    request.end = moment();
+  }
+
+  private pick(random: Random): string {
+    const at = random.int(0, this.used.length - 1);
+    const place = this.used[at]!;
+    if (++place.requests > full) this.used[at] = this.fresh();
+    return this.used[at]!.session;
+  }
+
+  private fresh(): { session: string; requests: number } {
+    return { session: `${this.run}-${++this.sessions}`, requests: 0 };
+  }
+}

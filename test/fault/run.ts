@@ -1,0 +1,148 @@
+/**
+ * One run of the fault suite: a fleet under load, a nemesis, a quiet end, and the judgement of what happened. What a run found is told by a report.
+ */
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { judge, outcomeOf } from './checker.js';
+import { Fleet } from './fleet.js';
+import { keep, moment, type Fault, type History, type Request } from './history.js';
+import { Load } from './load.js';
+import { Nemesis, plan } from './nemesis.js';
+
+export interface RunOptions {
+  readonly seed: number;
+  /** How long faults happen. */
+  readonly ms: number;
+  /** The longest pause, cut or stall, in milliseconds. */
+  readonly longestFaultMs?: number;
+  /** Told what is done, and with `verbose` every line that a process prints. */
+  readonly log?: (line: string) => void;
+  readonly verbose?: boolean;
+}
+
+export interface RunReport {
+  readonly seed: number;
+  readonly seconds: number;
+  readonly requests: number;
+  readonly acknowledged: number;
+  readonly refused: number;
+  readonly unknown: number;
+  /** How often requests failed with which code. */
+  readonly codes: Readonly<Record<string, number>>;
+  readonly sessions: number;
+  /** Grants that were seen in use. */
+  readonly tokens: number;
+  readonly faults: Readonly<Record<string, FaultFigures>>;
+  readonly violations: readonly string[];
+  /** Where the history is kept, when there are violations. */
+  readonly file?: string;
+}
+
+export interface FaultFigures {
+  readonly times: number;
+  /** The longest that any session was asked for and nobody was answered, while or after it, in milliseconds. */
+  readonly longestGapMs: number;
+}
+
+const leaseMs = 2_000;
+const waitMs = 10_000;
+/** No request may take longer: both of its waits, and as long again for what was under way when all was healed. */
+const answeredWithinMs = 4 * waitMs;
+
+export async function run({
+  seed,
+  ms,
+  longestFaultMs = 15_000,
+  log = () => {},
+  verbose,
+}: RunOptions): Promise<RunReport> {
+  const fleet = await Fleet.create({
+    store: { STORE_LEASE_MS: `${leaseMs}`, STORE_RECALL_TIMEOUT_MS: '4000' },
+    servers: { WAIT_MS: `${waitMs}`, COMMIT_WAIT_MS: `${waitMs}`, DRAIN_BUDGET_MS: '200' },
+    log: verbose ? log : undefined,
+  });
+  try {
+    const stores = [await fleet.store('store 1'), await fleet.store('store 2')];
+    const servers = await Promise.all(['one', 'two', 'three', 'four'].map((name) => fleet.server(name)));
+    const load = new Load(seed);
+    const begin = moment();
+    load.start(servers);
+    const nemesis = new Nemesis(
+      fleet,
+      servers.map(({ member }) => member),
+      stores,
+      (line) => log(`${((moment() - begin) / 1_000).toFixed(1).padStart(6)} s  ${line}`),
+    );
+    await nemesis.rage(plan(seed, longestFaultMs), begin + ms);
+    const end = moment();
+    const unanswered = await load.stop(answeredWithinMs);
+    log(`all is healed; ${load.requests.length} requests, ${unanswered} of them unanswered`);
+
+    const auditor = await fleet.server('auditor');
+    for (const session of load.all) await auditor.read(session, 30_000);
+    const left = new Map(
+      (await fleet.noted(auditor.member)).map(({ session, saw }) => [session, { a: saw.a!, b: saw.b! }]),
+    );
+    const visits = await fleet.visits();
+    const history: History = { seed, requests: load.requests, visits, faults: nemesis.faults, left };
+    return await reportOf(history, (end - begin) / 1_000);
+  } finally {
+    await fleet.stop();
+  }
+}
+
+async function reportOf(history: History, seconds: number): Promise<RunReport> {
+  const { seed, requests, visits, faults } = history;
+  const violations = judge(history);
+  const outcomes = requests.map((request) => outcomeOf(request, visits.get(request.id)));
+  const count = (outcome: string) => outcomes.filter((one) => one === outcome).length;
+  const codes: Record<string, number> = {};
+  for (const { code } of requests) if (code !== undefined) codes[code] = (codes[code] ?? 0) + 1;
+  const file = join(tmpdir(), `locked-session-history-${seed}-${process.pid}.jsonl`);
+  if (violations.length > 0) await keep(history, file);
+  return {
+    seed,
+    seconds,
+    requests: requests.length,
+    acknowledged: count('acknowledged'),
+    refused: count('refused'),
+    unknown: count('unknown'),
+    codes,
+    sessions: history.left.size,
+    tokens: new Set([...visits.values()].map(({ token }) => token.join('.'))).size,
+    faults: figuresOf(faults, requests),
+    violations,
+    ...(violations.length > 0 && { file }),
+  };
+}
+
+function figuresOf(faults: readonly Fault[], requests: readonly Request[]): Record<string, FaultFigures> {
+  const gaps = gapsOf(requests);
+  const figures: Record<string, FaultFigures> = {};
+  for (const kind of [...new Set(faults.map((fault) => fault.kind))].sort()) {
+    const those = faults.filter((fault) => fault.kind === kind);
+    const within = gaps.filter(({ from, to }) => those.some(({ begin, end }) => from < end && to > begin));
+    const longestGapMs = Math.round(Math.max(0, ...within.map(({ from, to }) => to - from)));
+    figures[kind] = { times: those.length, longestGapMs };
+  }
+  return figures;
+}
+
+/** For each session, the times during which requests for it were under way and none was acknowledged. */
+function gapsOf(requests: readonly Request[]): { from: number; to: number }[] {
+  const gaps: { from: number; to: number }[] = [];
+  for (const session of new Set(requests.map((request) => request.session))) {
+    const its = requests.filter((request) => request.session === session);
+    const answers = its
+      .filter(({ code }) => code === undefined)
+      .map(({ end }) => end)
+      .sort((a, b) => a - b);
+    let last = -Infinity;
+    for (const end of answers) {
+      const asked = its.filter((one) => one.end > last).map(({ begin }) => begin);
+      gaps.push({ from: Math.max(last, Math.min(...asked)), to: end });
+      last = end;
+    }
+  }
+  return gaps;
+}

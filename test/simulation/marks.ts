@@ -1,0 +1,63 @@
+/**
+ * What a list of marks in a session must look like, whoever looks: pure rules that the simulator's checkers and the checker of recorded histories
+ * (test/fault) have in common.
+ */
+import type { LockedSessionErrorCode } from '#locked-session';
+
+/** How a change ended for the one who asked for it. */
+export type Outcome = 'acknowledged' | 'refused' | 'unknown';
+
+/** One change: a mark appended to an attribute's list. */
+export interface Mark {
+  readonly id: string;
+  readonly session: string;
+  readonly attribute: string;
+  outcome: Outcome | 'pending';
+}
+
+/** What a scope has locked. */
+export interface Locked {
+  readonly write: readonly string[];
+  readonly read: readonly string[];
+}
+
+/** An attribute at which two scopes must not be at the same time. */
+export function clash(a: Locked, b: Locked): string | undefined {
+  return overlap(a.write, b.write) ?? overlap(a.write, b.read) ?? overlap(a.read, b.write);
+}
+
+/** What a scope that ends with this error has changed; undefined for an error that nobody should ever see here. */
+export function outcomeOfError(code: LockedSessionErrorCode): Outcome | undefined {
+  switch (code) {
+    case 'outcome-unknown':
+    case 'lock-lost':
+      return 'unknown';
+    case 'wait-timeout':
+    case 'aborted':
+    case 'store-busy':
+    case 'session-destroyed':
+      return 'refused';
+    default:
+      return undefined;
+  }
+}
+
+/** What is wrong with a list that holds all that was acknowledged before it was looked at, once, and nothing that was refused. */
+export function* wrongInList(
+  list: readonly string[],
+  acknowledgedBefore: Iterable<string>,
+  marks: ReadonlyMap<string, Mark>,
+): Generator<string> {
+  const seen = new Set(list);
+  if (seen.size !== list.length) yield 'sees a change twice';
+  for (const id of acknowledgedBefore) if (!seen.has(id)) yield `does not see ${id}, acknowledged before,`;
+  for (const id of seen) {
+    const mark = marks.get(id);
+    if (!mark) yield `sees ${id}, which nobody made,`;
+    else if (mark.outcome === 'refused') yield `sees ${id}, which was refused,`;
+  }
+}
+
+function overlap(a: readonly string[], b: readonly string[]): string | undefined {
+  return a.find((name) => b.includes(name));
+}
