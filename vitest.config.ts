@@ -1,5 +1,5 @@
 // The test projects. `unit` and `house` need nothing; `contract`, `simulation` and `e2e` are the slower suites,
-// of which `contract` (against AMQP) and `e2e` need the broker that scripts/test.ts brings.
+// of which `contract` (against AMQP) and `e2e` need the broker that scripts/test.ts brings, and `fault` one that it may kill.
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
@@ -30,6 +30,11 @@ export default defineConfig({
       project('simulation', ['test/simulation/**/*.spec.ts'], { testTimeout: 300_000 }),
       project('e2e', ['test/e2e/**/*.spec.ts'], {
         testTimeout: 60_000,
+        hookTimeout: 120_000,
+        fileParallelism: false,
+      }),
+      project('fault', ['test/fault/**/*.spec.ts'], {
+        testTimeout: 120_000,
         hookTimeout: 120_000,
         fileParallelism: false,
       }),

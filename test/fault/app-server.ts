@@ -61,7 +61,11 @@ class OrdersController {
     try {
       await this.sessions.run(session, options, async (handle) => {
         visit.entered = moment();
-        await this.inside(order, locks, handle as unknown as Lists, visit);
+        try {
+          await this.inside(order, locks, handle as unknown as Lists, visit);
+        } finally {
+          note({ kind: 'left', id: order.id, at: moment() });
+        }
       });
       return visit;
     } catch (error) {
@@ -122,7 +126,6 @@ class OrdersController {
         (nested as unknown as Lists).draft(second!, () => []).push(id);
       });
     }
-    note({ kind: 'left', id, at: moment() });
   }
 }
 

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { EventEmitter, once } from 'node:events';
 import { removeAmqpDeployment } from '#broker';
-import { startPrivateRabbitmq, type PrivateRabbitmq } from '../../scripts/private-rabbitmq.js';
+import { startPrivateRabbitmq } from '../../scripts/private-rabbitmq.js';
 import { startProcess, type RunningProcess } from '../../scripts/processes.js';
 import { TcpProxy } from '../contract/tcp-proxy.js';
 import { moment, visitsOf, type Attribute, type Order, type Visit } from './history.js';
@@ -20,6 +20,25 @@ export interface Answer {
   readonly entered: number;
   readonly aborted: boolean;
   readonly code?: string;
+}
+
+export interface Rabbitmq {
+  readonly url: string;
+  /** Missing when it is not ours to kill. */
+  readonly kill?: () => Promise<void>;
+  readonly restart?: () => Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** A RabbitMQ that may be killed, where one is installed; else the one that AMQP_URL names. */
+export async function findRabbitmq(): Promise<Rabbitmq> {
+  try {
+    return await startPrivateRabbitmq();
+  } catch (error) {
+    const url = process.env.AMQP_URL;
+    if (!url) throw error;
+    return { url, stop: async () => {} };
+  }
 }
 
 export interface FleetOptions {
@@ -35,18 +54,16 @@ export class Fleet {
   readonly members = new Set<Member>();
 
   private constructor(
-    readonly broker: PrivateRabbitmq,
-    private readonly ownsBroker: boolean,
+    readonly broker: Rabbitmq,
     private readonly folder: string,
     private readonly prefix: string,
     private readonly options: FleetOptions,
   ) {}
 
-  /** Starts nothing but RabbitMQ, and not even that when it is given one. */
-  static async create(options: FleetOptions = {}, broker?: PrivateRabbitmq): Promise<Fleet> {
+  /** Starts nothing yet. */
+  static async create(broker: Rabbitmq, options: FleetOptions = {}): Promise<Fleet> {
     const folder = await mkdtemp(join(tmpdir(), 'locked-session-fault-'));
-    const prefix = `fault-${randomUUID()}`;
-    return new Fleet(broker ?? (await startPrivateRabbitmq()), !broker, folder, prefix, options);
+    return new Fleet(broker, folder, `fault-${randomUUID()}`, options);
   }
 
   /** A store that is ready, or stands by when another one is. */
@@ -89,8 +106,7 @@ export class Fleet {
 
   async stop(): Promise<void> {
     await Promise.all([...this.members].map((member) => member.end()));
-    if (this.ownsBroker) await this.broker.stop();
-    else await removeAmqpDeployment(this.broker.url, this.prefix, this.options.partitions ?? 4);
+    await removeAmqpDeployment(this.broker.url, this.prefix, this.options.partitions ?? 4);
     await rm(this.folder, { recursive: true });
   }
 

@@ -28,7 +28,7 @@ export class Load {
   private readonly run = randomUUID().slice(0, 8);
   private readonly used: { session: string; requests: number }[] = [];
   private readonly clients: Promise<void>[] = [];
-  private readonly underWay = new Set<Promise<void>>();
+  private readonly underWay = new Set<Promise<unknown>>();
   private stopping = false;
   private sessions = 0;
 
@@ -100,18 +100,20 @@ export class Load {
   private async ask(server: AppServer, order: Request): Promise<void> {
     const request = { ...order, begin: moment() };
     this.requests.push(request);
-    const answered = server.run(order).then(
-      ({ code }) => {
-        if (code !== undefined) request.code = code;
-      },
-      (error: Error) => {
-        request.code = error instanceof TypeError ? 'connection-broke' : error.message;
-      },
-    );
-    this.underWay.add(answered);
-    await answered;
-    this.underWay.delete(answered);
+    const answer = this.answerOf(server, order);
+    this.underWay.add(answer);
+    const code = await answer;
+    this.underWay.delete(answer);
     request.end = moment();
+    if (code !== undefined) request.code = code;
+  }
+
+  private async answerOf(server: AppServer, order: Request): Promise<string | undefined> {
+    try {
+      return (await server.run(order)).code;
+    } catch (error) {
+      return error instanceof TypeError ? 'connection-broke' : (error as Error).message;
+    }
   }
 
   private pick(random: Random): string {

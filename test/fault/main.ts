@@ -44,7 +44,8 @@ async function main(): Promise<number> {
 
 function told(report: RunReport, replay: string): string {
   const { requests, acknowledged, refused, unknown, sessions, tokens, violations } = report;
-  const faults = Object.entries(report.faults).map(
+  const sorted = Object.entries(report.faults).sort(([one], [other]) => one.localeCompare(other));
+  const faults = sorted.map(
     ([kind, { times, longestGapMs }]) =>
       `  ${kind.padEnd(14)} ${String(times).padStart(4)} times   ${String(longestGapMs).padStart(6)} ms`,
   );

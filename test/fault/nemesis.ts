@@ -4,7 +4,7 @@
  */
 import { setTimeout as pass } from 'node:timers/promises';
 import { Random } from '../simulation/world.js';
-import type { Fleet, Member } from './fleet.js';
+import type { Member, Rabbitmq } from './fleet.js';
 import { moment, type Fault } from './history.js';
 
 /** `kill` and `stop` (SIGTERM) are followed by a start after `forMs`; what is `cut` cannot connect again for so long; what is `stalled` waits on its way. */
@@ -40,7 +40,7 @@ export class Nemesis {
   private brokerRuns = true;
 
   constructor(
-    private readonly fleet: Fleet,
+    private readonly broker: Rabbitmq,
     private readonly servers: readonly Member[],
     private readonly stores: readonly Member[],
     private readonly log: (line: string) => void,
@@ -79,16 +79,10 @@ export class Nemesis {
   }
 
   private async strikeBroker(forMs: number): Promise<void> {
-    if (!this.brokerRuns) return;
+    const { kill, restart } = this.broker;
+    if (!this.brokerRuns || !kill || !restart) return;
     this.brokerRuns = false;
-    const { broker } = this.fleet;
-    await this.during(
-      'kill broker',
-      'broker',
-      forMs,
-      () => broker.kill(),
-      () => broker.restart(),
-    );
+    await this.during('kill broker', 'broker', forMs, kill, restart);
     this.brokerRuns = true;
   }
 

@@ -4,7 +4,7 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { judge, outcomeOf } from './checker.js';
-import { Fleet } from './fleet.js';
+import { findRabbitmq, Fleet } from './fleet.js';
 import { keep, moment, type Fault, type History, type Request } from './history.js';
 import { Load } from './load.js';
 import { Nemesis, plan } from './nemesis.js';
@@ -40,10 +40,12 @@ export interface RunReport {
 
 export interface FaultFigures {
   readonly times: number;
-  /** The longest that any session was asked for and nobody was answered, while or after it, in milliseconds. */
+  /** The longest that any session was asked for and nobody was answered, about faults of this kind alone, in milliseconds. */
   readonly longestGapMs: number;
 }
 
+/** What a gap is put down to during which several kinds of faults happened. */
+const several = 'several kinds';
 const leaseMs = 2_000;
 const waitMs = 10_000;
 /** No request may take longer: both of its waits, and as long again for what was under way when all was healed. */
@@ -56,7 +58,8 @@ export async function run({
   log = () => {},
   verbose,
 }: RunOptions): Promise<RunReport> {
-  const fleet = await Fleet.create({
+  const broker = await findRabbitmq();
+  const fleet = await Fleet.create(broker, {
     store: { STORE_LEASE_MS: `${leaseMs}`, STORE_RECALL_TIMEOUT_MS: '4000' },
     servers: { WAIT_MS: `${waitMs}`, COMMIT_WAIT_MS: `${waitMs}`, DRAIN_BUDGET_MS: '200' },
     log: verbose ? log : undefined,
@@ -68,7 +71,7 @@ export async function run({
     const begin = moment();
     load.start(servers);
     const nemesis = new Nemesis(
-      fleet,
+      broker,
       servers.map(({ member }) => member),
       stores,
       (line) => log(`${((moment() - begin) / 1_000).toFixed(1).padStart(6)} s  ${line}`),
@@ -88,6 +91,7 @@ export async function run({
     return await reportOf(history, (end - begin) / 1_000);
   } finally {
     await fleet.stop();
+    await broker.stop();
   }
 }
 
@@ -117,13 +121,17 @@ async function reportOf(history: History, seconds: number): Promise<RunReport> {
 }
 
 function figuresOf(faults: readonly Fault[], requests: readonly Request[]): Record<string, FaultFigures> {
-  const gaps = gapsOf(requests);
-  const figures: Record<string, FaultFigures> = {};
-  for (const kind of [...new Set(faults.map((fault) => fault.kind))].sort()) {
-    const those = faults.filter((fault) => fault.kind === kind);
-    const within = gaps.filter(({ from, to }) => those.some(({ begin, end }) => from < end && to > begin));
-    const longestGapMs = Math.round(Math.max(0, ...within.map(({ from, to }) => to - from)));
-    figures[kind] = { times: those.length, longestGapMs };
+  const figures: Record<string, { times: number; longestGapMs: number }> = {};
+  const of = (kind: string) => (figures[kind] ??= { times: 0, longestGapMs: 0 });
+  for (const { kind } of faults) of(kind).times++;
+  for (const { from, to } of gapsOf(requests)) {
+    const kinds = new Set(
+      faults.filter(({ begin, end }) => from < end && to > begin).map(({ kind }) => kind),
+    );
+    if (kinds.size === 0) continue;
+    const [kind] = kinds.size === 1 ? kinds : [several];
+    const one = of(kind!);
+    one.longestGapMs = Math.max(one.longestGapMs, Math.round(to - from));
   }
   return figures;
 }
