@@ -29,7 +29,8 @@ export function judge(history: History): string[] {
 }
 
 /** What became of a request's changes, those that it committed on the way apart. */
-export function outcomeOf({ code }: Request, visit: Visit | undefined): Outcome {
+export function outcomeOf({ code, end }: Request, visit: Visit | undefined): Outcome {
+  if (!Number.isFinite(end)) return 'unknown';
   if (code === undefined) return 'acknowledged';
   // Whoever never came in has changed nothing, also when nobody is left to say so.
   if (!visit) return 'refused';
