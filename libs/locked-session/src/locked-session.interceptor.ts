@@ -65,18 +65,21 @@ export class LockedSessionInterceptor implements NestInterceptor {
     try {
       const { binding, known, newcomer } = this.route(context);
       const { sessions, cookie, resolve } = binding;
-      const body = () => lastValueFrom(next.handle(), { defaultValue: undefined });
+      const body = () => {
+        if (isAbandoned(context)) throw clientGone(known.label!);
+        return lastValueFrom(next.handle(), { defaultValue: undefined });
+      };
       if (!cookie) return await sessions.run(await resolve!(context), known, body);
 
-      const given = cookie.read(cookieHeader(context));
-      if (given === undefined) return await this.serve(context, binding, newSessionId(), newcomer, body);
+      const given = cookie.read(requestOf(context).headers.cookie);
+      if (!given) return await this.serve(context, binding, newSessionId(), newcomer, body);
       let begun = false;
       const begin = () => {
         begun = true;
         return body();
       };
       try {
-        return await this.serve(context, binding, given, known, begin);
+        return await this.serve(context, binding, given.id, known, begin, given.renew);
       } catch (error) {
         const code = error instanceof LockedSessionError && !begun ? error.code : undefined;
         // An id that the store does not know is never adopted: the visitor gets another one (rule 14).
@@ -99,17 +102,32 @@ export class LockedSessionInterceptor implements NestInterceptor {
     id: string,
     options: RunOptions,
     body: () => Promise<unknown>,
+    renew = false,
   ): Promise<unknown> {
-    let scope!: Scope;
-    const result = await sessions.run(id, options, (session) => {
-      scope = session as Scope;
-      return body();
-    });
-    if (scope.destroyed) {
-      if (!options.isNew) this.setHeader(context, 'Set-Cookie', cookie!.clear());
-    } else if (scope.nextId !== undefined || (options.isNew && scope.isKept)) {
-      this.setHeader(context, 'Set-Cookie', cookie!.write(scope.id));
+    let scope: Scope | undefined;
+    const byTls = () => requestOf(context).protocol === 'https';
+    const renewal = () => {
+      // A handler that answers by itself has done so by now: its client's cookie is renewed another time.
+      if (renew && !this.hasAnswered(context))
+        this.setHeader(context, 'Set-Cookie', cookie!.write(id, byTls()));
+    };
+    let result: unknown;
+    try {
+      result = await sessions.run(id, options, (session) => {
+        scope = session as Scope;
+        return body();
+      });
+    } catch (error) {
+      // The handler failed, but the session is there, and in use.
+      if (scope && !(error instanceof LockedSessionError)) renewal();
+      throw error;
     }
+    const { destroyed, nextId, isKept } = scope!;
+    if (destroyed) {
+      if (!options.isNew) this.setHeader(context, 'Set-Cookie', cookie!.clear(byTls()));
+    } else if (nextId !== undefined || (options.isNew && isKept)) {
+      this.setHeader(context, 'Set-Cookie', cookie!.write(nextId ?? id, byTls()));
+    } else renewal();
     return result;
   }
 
@@ -141,16 +159,39 @@ export class LockedSessionInterceptor implements NestInterceptor {
 
   /** By way of Nest's adapter, which knows Express from Fastify. */
   private setHeader(context: ExecutionContext, name: string, value: string): void {
-    const { httpAdapter } = this.http;
-    const response: unknown = context.switchToHttp().getResponse();
-    if (!httpAdapter.isHeadersSent(response)) httpAdapter.appendHeader(response, name, value);
+    if (!this.hasAnswered(context))
+      this.http.httpAdapter.appendHeader(context.switchToHttp().getResponse(), name, value);
     else
       this.log.warn(
         `${context.getHandler().name} sent its response itself, so the header ${name} did not go with it`,
       );
   }
+
+  private hasAnswered(context: ExecutionContext): boolean {
+    return this.http.httpAdapter.isHeadersSent(context.switchToHttp().getResponse());
+  }
 }
 
-function cookieHeader(context: ExecutionContext): string | undefined {
-  return context.switchToHttp().getRequest<{ headers: { cookie?: string } }>().headers.cookie;
+/** What the requests of Express and of Fastify have in common. */
+interface HttpRequest {
+  readonly headers: { readonly cookie?: string };
+  /** `http` or `https`: behind a proxy by what the application lets its framework believe. */
+  readonly protocol: string;
+  readonly socket: { readonly destroyed: boolean };
+}
+
+function requestOf(context: ExecutionContext): HttpRequest {
+  return context.switchToHttp().getRequest<HttpRequest>();
+}
+
+/** The client has hung up: nobody would learn what the handler did. A client that asks again must not find it done twice. */
+function isAbandoned(context: ExecutionContext): boolean {
+  return context.getType() === 'http' && requestOf(context).socket?.destroyed;
+}
+
+function clientGone(label: string): LockedSessionError {
+  return new LockedSessionError(
+    'aborted',
+    `${label} was not called: its client had gone before its turn came`,
+  );
 }
