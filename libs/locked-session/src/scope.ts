@@ -301,6 +301,7 @@ export class Scope implements SessionHandle, LockOwner {
   private copy(name: string): WorkingCopy {
     let copy = this.copies.get(name);
     if (!copy) {
+      assertAttributeName(name); // who has the whole session locked need not have named it
       this.see(name);
       const base = this.held.bytes(name);
       copy = { base, value: base && decodeValue(base), deleted: false };
