@@ -6,6 +6,7 @@ import { cart, onEachPlatform, type Loose } from './application.js';
 
 /** What handlers kept though their scope was over. */
 const kept: Loose[] = [];
+const keptDrafts: { items: unknown[] }[] = [];
 
 @Controller()
 class MistakesController {
@@ -36,6 +37,7 @@ class MistakesController {
   @LockedSession()
   keep(@CurrentSession() session: Loose) {
     kept.push(session);
+    keptDrafts.push(session.draft('cart', () => ({ items: [] })) as { items: unknown[] });
   }
 
   private async make(mistake: string, session: Loose): Promise<void> {
@@ -136,6 +138,17 @@ onEachPlatform((start) => {
     await visitor.post('keep');
     const session = kept.pop()!;
     await expect((async () => use(session))()).rejects.toMatchObject({ code: 'scope-ended' });
+    expect((await visitor.get('items')).body).toEqual(['tea']);
+  });
+
+  it('a draft that was kept after its handler refuses every change, at any depth', async () => {
+    const { client } = await application();
+    const visitor = client();
+    await visitor.post('items', { item: 'tea' });
+    await visitor.post('keep');
+    const draft = keptDrafts.pop()!;
+    expect(() => draft.items.push('late')).toThrow(TypeError);
+    expect(() => (draft.items = [])).toThrow(TypeError);
     expect((await visitor.get('items')).body).toEqual(['tea']);
   });
 });
