@@ -140,6 +140,37 @@ describe('an owner', () => {
     }
   });
 
+  it('that falls silent anywhere in a batch holds up no claim', async () => {
+    const schema = ownSchema();
+    const next = await opened({ schema });
+    /** Resolves with the bytes that the batch took, when the proxy let `bytes` of them through. */
+    const silentAfter = async (bytes: number) => {
+      const proxy = await TcpProxy.start(`${databaseUrl}?application_name=${schema}`);
+      const silent = await opened({ schema, url: proxy.url });
+      const { epoch } = await silent.claim(0, deployment);
+      const already = proxy.received;
+      const muted = proxy.muteAfter(bytes);
+      const apply = reasonOf(silent.apply(0, epoch, [write('s', 'silent', { cart: 'apple' })]));
+      await Promise.race([muted, apply]);
+      const length = proxy.received - already;
+      await expect
+        .poll(() =>
+          sql(`SELECT DISTINCT wait_event FROM pg_stat_activity WHERE application_name = '${schema}'`),
+        )
+        .toEqual([{ wait_event: 'ClientRead' }]); // the server has done what it can
+      const asked = performance.now();
+      await next.claim(0, deployment);
+      expect(performance.now() - asked).toBeLessThan(1_000);
+      await proxy.stop();
+      await apply;
+      return length;
+    };
+    const length = await silentAfter(Infinity);
+    expect(length).toBeGreaterThan(100);
+    for (let bytes = 1; bytes < length; bytes += Math.ceil(length / 20)) await silentAfter(bytes);
+    for (let last = 6; last >= 0; last -= 1) await silentAfter(length - last);
+  });
+
   it('whose batch the server still works at holds up a claim until that is done, and the claim sees it', async () => {
     const schema = ownSchema();
     const named = (name: string) => ({ schema, url: `${databaseUrl}?application_name=${name}` });
