@@ -5,15 +5,14 @@
  * group, and the group has a last will.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { accessSync, closeSync, constants, openSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { mkdtemp, readFile, realpath, writeFile } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { tryLogin } from './amqp-login.js';
 import { leaveLastWill, type LastWill } from './last-will.js';
+import { findProgram, freePort, path } from './programs.js';
 
 export interface PrivateRabbitmq {
   readonly url: string;
@@ -29,8 +28,8 @@ const START_WITHIN_MS = 120_000;
 
 export async function startPrivateRabbitmq(): Promise<PrivateRabbitmq> {
   // The wrapper that Debian and Red Hat put on the PATH insists on its own user and folders: look behind it first.
-  const program = find('rabbitmq-server', ['/usr/lib/rabbitmq/bin', ...path, ...HOMEBREW]);
-  const epmd = find('epmd', [...path, ...HOMEBREW, '/usr/lib/erlang/bin']);
+  const program = findProgram('rabbitmq-server', ['/usr/lib/rabbitmq/bin', ...path, ...HOMEBREW]);
+  const epmd = findProgram('epmd', [...path, ...HOMEBREW, '/usr/lib/erlang/bin']);
 
   const folder = await realpath(await mkdtemp(join(tmpdir(), 'locked-session-rabbitmq-')));
   const lastWill = leaveLastWill(REMOVE, folder);
@@ -142,31 +141,6 @@ async function untilReady(node: ChildProcess, port: number): Promise<void> {
   }
 }
 
-const path = (process.env.PATH ?? '').split(delimiter);
 const HOMEBREW = ['/opt/homebrew', '/usr/local'].flatMap((root) =>
   ['opt/rabbitmq/sbin', 'opt/erlang/bin', 'bin'].map((folder) => join(root, folder)),
 );
-
-function find(program: string, folders: readonly string[]): string {
-  const found = folders.map((folder) => join(folder, program)).find(isExecutable);
-  if (!found) throw new Error(`${program} is not installed`);
-  return found;
-}
-
-function isExecutable(file: string): boolean {
-  try {
-    accessSync(file, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** A port of the loopback interface that nobody uses at this moment. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  await once(server.close(), 'close');
-  return port;
-}

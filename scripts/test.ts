@@ -1,15 +1,17 @@
 /**
- * `npm test`: runs the test projects with a RabbitMQ for those that need one.
+ * `npm test`: runs the test projects with a RabbitMQ and a PostgreSQL for those that need them.
  *
  *   npm test                                 everything
  *   npm test -- --project contract           what Vitest is told
  *   npm test -- --broker-url amqp://…        on a broker of yours
+ *   npm test -- --database-url postgres://…  on a database of yours
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { findBroker } from './broker.js';
+import { findDatabase } from './database.js';
 
 const log = {
   log: (line: string) => console.log(line),
@@ -18,23 +20,38 @@ const log = {
 };
 
 const vitestArguments = process.argv.slice(2);
-const option = vitestArguments.indexOf('--broker-url');
-if (option >= 0) {
-  const [, url] = vitestArguments.splice(option, 2);
-  if (!url) throw new Error('--broker-url needs a URL: amqp://user:password@host:5672');
-  process.env.AMQP_URL = url;
-}
+takeUrl('--broker-url', 'AMQP_URL', 'amqp://user:password@host:5672');
+takeUrl('--database-url', 'DATABASE_URL', 'postgres://user:password@host:5432/database');
 
-// Ctrl-C reaches Vitest as well: it ends first, then the broker.
+// Ctrl-C reaches Vitest as well: it ends first, then the servers.
 process.on('SIGINT', () => {});
 
 const broker = await findBroker({ log, mode: 'test' });
 log.log(`Testing with ${broker.origin}.`);
+const database = needsDatabase() ? await findDatabase({ log }) : undefined;
+if (database) log.log(`Testing with ${database.origin}.`);
 const vitest = join(dirname(createRequire(import.meta.url).resolve('vitest/package.json')), 'vitest.mjs');
 const run = spawn(process.execPath, [vitest, 'run', ...vitestArguments], {
   stdio: 'inherit',
-  env: { ...process.env, AMQP_URL: broker.url },
+  env: { ...process.env, AMQP_URL: broker.url, ...(database && { DATABASE_URL: database.url }) },
 });
 const [code] = (await once(run, 'exit')) as [number | null];
-await broker.stop();
+await Promise.all([broker.stop(), database?.stop()]);
 process.exitCode = code ?? 1;
+
+/** An option of ours, which Vitest does not know. */
+function takeUrl(option: string, variable: string, form: string): void {
+  const at = vitestArguments.indexOf(option);
+  if (at < 0) return;
+  const [, url] = vitestArguments.splice(at, 2);
+  if (!url) throw new Error(`${option} needs a URL: ${form}`);
+  process.env[variable] = url;
+}
+
+/** Unless other projects are named, and neither of these. */
+function needsDatabase(): boolean {
+  const named = vitestArguments.flatMap((argument, i) =>
+    argument === '--project' ? [vitestArguments[i + 1]] : (/^--project=(.*)$/.exec(argument)?.[1] ?? []),
+  );
+  return named.length === 0 || named.some((project) => project === 'contract' || project === 'e2e');
+}

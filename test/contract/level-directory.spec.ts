@@ -1,16 +1,12 @@
 /** The embedded repository and its directory: other processes at it, a process killed over it, and what can be wrong with it. */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { ClassicLevel } from 'classic-level';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { LevelRepository, RepositoryError } from '#repository';
+import { LevelRepository, RepositoryError, type LevelRepositorySettings } from '#repository';
 import { deployment, marks, stored, write } from './repository.place.js';
+import { startWriter } from './repository.writer.js';
 
 let parent: string;
 let directory: string;
@@ -19,6 +15,9 @@ beforeEach(async () => {
   directory = join(parent, 'data');
 });
 afterEach(() => rm(parent, { recursive: true }));
+
+const writer = (settings: LevelRepositorySettings) =>
+  startWriter('LevelRepository', { directory, ...settings });
 
 async function using<T>(run: (repository: LevelRepository, epoch: number) => Promise<T>): Promise<T> {
   const repository = new LevelRepository({ directory });
@@ -45,19 +44,19 @@ it('opens for one at a time, of this process and of all', async () => {
     for (const place of [directory, link])
       expect(await refusal(place)).toContain('another process has it open');
     // After the refusals within the process, which must not cost it the lock.
-    const { stderr } = await writer('process').ended;
+    const { stderr } = await writer({ durability: 'process' }).ended;
     expect(stderr).toContain('another process has it open');
     await repository.apply(0, epoch, [write('s', 'x')]);
   });
   await using((repository) => repository.load(0, ['s']));
 });
 
-it.each(['process', 'disk'])(
+it.each(['process', 'disk'] as const)(
   'keeps what it acknowledged before a SIGKILL, each apply whole or absent (%s)',
   async (durability) => {
     const acknowledged = new Map<string, number>();
     for (let round = 1; round <= 3; round += 1) {
-      const { child, lines, ended } = writer(durability);
+      const { child, lines, ended } = writer({ durability });
       let count = 0;
       for await (const line of lines) {
         const [lane, number] = line.split(' ') as [string, string];
@@ -121,16 +120,3 @@ describe('says what is wrong, and what to do', () => {
     expect(await refusal()).toContain('another program');
   });
 });
-
-/** Another process that writes until it is killed: see level-writer.mjs. */
-function writer(durability: string) {
-  const built = new URL('../../dist/libs/repository/src/index.js', import.meta.url);
-  if (!existsSync(built))
-    throw new Error('dist is missing: run `npm run build` first, or all suites by `npm test`');
-  const script = fileURLToPath(new URL('level-writer.mjs', import.meta.url));
-  const child = spawn(process.execPath, [script, built.href, directory, durability]);
-  let stderr = '';
-  child.stderr.setEncoding('utf8').on('data', (chunk: string) => (stderr += chunk));
-  const ended = once(child, 'close').then(([, signal]) => ({ signal: signal as string | null, stderr }));
-  return { child, lines: createInterface({ input: child.stdout }), ended };
-}

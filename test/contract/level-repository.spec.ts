@@ -6,7 +6,8 @@ import { ClassicLevel } from 'classic-level';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { LevelRepository, RepositoryError, type LevelRepositorySettings } from '#repository';
 import { repositoryContract } from './repository.contract.js';
-import { deployment, marks, stored, write } from './repository.place.js';
+import { lastingRepositoryContract } from './repository.lasting.js';
+import { deployment, stored, write } from './repository.place.js';
 
 const temporary = () => mkdtemp(join(tmpdir(), 'locked-session-'));
 
@@ -16,30 +17,29 @@ async function opened(directory: string, settings: LevelRepositorySettings = {})
   return repository;
 }
 
+const inTemporary = (settings: LevelRepositorySettings) => async () => {
+  const directory = await temporary();
+  let repository = await opened(directory, settings);
+  return {
+    repository,
+    async reopen() {
+      await repository.close();
+      return (repository = await opened(directory, settings));
+    },
+    async dispose() {
+      await repository.close();
+      await rm(directory, { recursive: true });
+    },
+  };
+};
+
 for (const settings of [
   { durability: 'process' },
   { durability: 'disk' },
   { durability: 'process', batchRows: 2, syncEveryMs: 0 },
 ] as const)
-  repositoryContract(
-    `LevelRepository ${JSON.stringify(settings)}`,
-    async () => {
-      const directory = await temporary();
-      let repository = await opened(directory, settings);
-      return {
-        repository,
-        async reopen() {
-          await repository.close();
-          return (repository = await opened(directory, settings));
-        },
-        async dispose() {
-          await repository.close();
-          await rm(directory, { recursive: true });
-        },
-      };
-    },
-    { runs: 25 },
-  );
+  repositoryContract(`LevelRepository ${JSON.stringify(settings)}`, inTemporary(settings), { runs: 25 });
+lastingRepositoryContract('LevelRepository', inTemporary({}));
 
 describe('LevelRepository', () => {
   let parent: string;
@@ -68,49 +68,6 @@ describe('LevelRepository', () => {
         sync,
       }));
   };
-
-  it('keeps everything over a restart: sessions, marks, epochs, the longest lease and what the deployment is', async () => {
-    await repository.claim(0, { ...deployment, leaseMs: 9_000 });
-    await repository.apply(0, 1, [write('s', 'head', { cart: 'apple' }, { was: undefined, is: 10 })]);
-    await repository.close();
-    repository = await opened(directory);
-    expect(await marks(repository, 0)).toEqual([['s', 10]]);
-    expect(await stored(repository, 0, ['s'])).toEqual({ s: ['head', { cart: 'apple' }] });
-    await expect(repository.claim(0, { ...deployment, partitions: 8 })).rejects.toThrow('4 partitions');
-    expect(await repository.claim(0, deployment)).toEqual({ epoch: 2, longestLeaseMs: 9_000 });
-  });
-
-  it('takes no write of an owner from before a restart', async () => {
-    const epoch = await claim();
-    await repository.close();
-    repository = await opened(directory);
-    await expect(repository.apply(0, epoch, [write('s', 'x')])).rejects.toThrow('claim it anew');
-    expect(await stored(repository, 0, ['s'])).toEqual({});
-  });
-
-  it('finishes on close what was called before, and refuses what is called after', async () => {
-    const epoch = await claim();
-    const before = [
-      repository.apply(0, epoch, [write('s', '1')]),
-      repository.load(0, ['s']),
-      repository.due(0, 0, 1),
-      repository.close(),
-    ];
-    const after = [
-      repository.apply(0, epoch, []),
-      repository.load(0, ['s']),
-      repository.due(0, 0, 1),
-      repository.claim(0, deployment),
-    ];
-    for (const { reason } of (await Promise.allSettled(after)) as PromiseRejectedResult[])
-      expect(reason).toMatchObject({
-        name: 'RepositoryError',
-        message: expect.stringContaining('is not open'),
-      });
-    await Promise.all(before);
-    repository = await opened(directory);
-    expect(await stored(repository, 0, ['s'])).toEqual({ s: ['1', {}] });
-  });
 
   it('writes in one batch what arrives in one turn, as far as a batch goes', async () => {
     const batches = watchBatches();

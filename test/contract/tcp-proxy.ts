@@ -11,6 +11,10 @@ export class TcpProxy {
   #refusing = false;
   #mute = false;
   #stalled = false;
+  #left = Infinity;
+  #muted: () => void = () => {};
+  /** Bytes that came from those who connected. */
+  received = 0;
   readonly #sockets = new Set<Socket>();
   readonly #server: Server;
 
@@ -68,6 +72,12 @@ export class TcpProxy {
     for (const socket of this.#sockets) socket.resume();
   }
 
+  /** Lets so many more bytes through to the target, and mutes then. Resolves when they are through. */
+  muteAfter(bytes: number): Promise<void> {
+    this.#left = bytes;
+    return new Promise((resolve) => (this.#muted = resolve));
+  }
+
   async stop(): Promise<void> {
     this.cut();
     this.#server.close();
@@ -87,14 +97,24 @@ export class TcpProxy {
       noDelay: true,
     });
     near.setNoDelay(true);
-    this.#forward(near, far);
+    near.on('data', (bytes) => (this.received += bytes.length));
+    this.#forward(near, far, (bytes) => this.#upToTheLast(bytes));
     this.#forward(far, near);
   }
 
-  #forward(from: Socket, to: Socket): void {
+  #upToTheLast(bytes: Buffer): Buffer {
+    const allowed = bytes.subarray(0, this.#left);
+    this.#left -= allowed.length;
+    return allowed;
+  }
+
+  #forward(from: Socket, to: Socket, allowed = (bytes: Buffer) => bytes): void {
     this.#sockets.add(from);
-    from.on('data', (bytes) => {
-      if (!this.#mute && to.writable) to.write(bytes);
+    from.on('data', (bytes: Buffer) => {
+      if (!this.#mute && to.writable) to.write(allowed(bytes));
+      if (this.#left > 0) return;
+      this.#mute = true;
+      this.#muted();
     });
     if (this.#stalled) from.pause();
     from.on('error', () => {});

@@ -1,5 +1,5 @@
 /**
- * An app server for the tests, written the way a user would write one: a Nest application on Express whose handlers
+ * An app server for the tests, written the way a user would write one: a Nest application, on Express or on Fastify, whose handlers
  * say what they lock. A session has two lists of marks, in the attributes `a` and `b`: a POST puts its `mark` on one of
  * them and a GET shows it. With `stay`, a handler stays inside until the test lets it go, so that a test decides who
  * is inside at the same time as whom.
@@ -18,7 +18,9 @@ import {
   type ExecutionContext,
 } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import type { Request } from 'express';
+import { ExpressAdapter } from '@nestjs/platform-express';
+import { FastifyAdapter } from '@nestjs/platform-fastify';
+import type { IncomingHttpHeaders } from 'node:http';
 import { EventEmitter, once } from 'node:events';
 import {
   CurrentSession,
@@ -176,7 +178,9 @@ function options(env: NodeJS.ProcessEnv): LockedSessionOptions {
     ? { cookie: { secrets: [env.COOKIE] } }
     : {
         resolve: (context: ExecutionContext) =>
-          context.switchToHttp().getRequest<Request>().get('x-session')!,
+          context.switchToHttp().getRequest<{ headers: IncomingHttpHeaders }>().headers[
+            'x-session'
+          ] as string,
       };
   return {
     ...client,
@@ -196,7 +200,8 @@ function options(env: NodeJS.ProcessEnv): LockedSessionOptions {
 })
 class AppServerModule {}
 
-const app = await NestFactory.create(AppServerModule);
+const adapter = process.env.PLATFORM === 'fastify' ? new FastifyAdapter() : new ExpressAdapter();
+const app = await NestFactory.create(AppServerModule, adapter);
 app.enableShutdownHooks();
 await app.listen(0, '127.0.0.1');
 console.log(`listening on ${await app.getUrl()}`);

@@ -15,6 +15,10 @@ import { BrokerSide } from './broker-side.js';
 
 type Env = Readonly<Record<string, string>>;
 
+/** What app servers run on: for suites about what requests do, which are to hold on each. */
+export const platforms = ['express', 'fastify'] as const;
+type Platform = (typeof platforms)[number];
+
 export interface Program extends RunningProcess {
   /** Resolves when a line of its output matches, one from before included. Rejects when the program ends without it. */
   says(pattern: RegExp): Promise<RegExpExecArray>;
@@ -29,15 +33,20 @@ export class Deployment {
     readonly partitions: number,
     private readonly directory: string,
     private readonly prefix: string,
+    private readonly platform: Platform,
   ) {}
 
   /** Starts nothing yet. */
-  static async create({ partitions = 4 } = {}): Promise<Deployment> {
+  static async create({
+    partitions = 4,
+    platform = 'express',
+  }: { partitions?: number; platform?: Platform } = {}): Promise<Deployment> {
     const url = process.env.AMQP_URL;
     if (!url) throw new Error('AMQP_URL is not set. Run the tests by `npm test`, which brings a broker.');
     const prefix = `e2e-${randomUUID()}`;
     const directory = await mkdtemp(join(tmpdir(), 'locked-session-e2e-'));
-    return new Deployment(url, await BrokerSide.open(url, prefix, partitions), partitions, directory, prefix);
+    const broker = await BrokerSide.open(url, prefix, partitions);
+    return new Deployment(url, broker, partitions, directory, prefix, platform);
   }
 
   /** A store that is started again finds the data of the one before. */
@@ -47,7 +56,8 @@ export class Deployment {
 
   async server(name: string, env: Env = {}): Promise<AppServer> {
     const script = 'dist/test/e2e/app-server.js';
-    return new AppServer(await this.start({ name, script, env: this.env(env), ready: listening }));
+    const servers = this.env({ PLATFORM: this.platform, ...env });
+    return new AppServer(await this.start({ name, script, env: servers, ready: listening }));
   }
 
   /** Returns its URL. */

@@ -1,46 +1,48 @@
 // What a session costs in messages while it stays on one server, counted twice: by the server itself, and at RabbitMQ.
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { HolderFrame } from '#protocol';
-import { Deployment, newSession, type AppServer, type Session } from './deployment.js';
+import { Deployment, newSession, platforms, type AppServer, type Session } from './deployment.js';
 
-const deployment = await Deployment.create({ partitions: 1 });
-let server: AppServer;
-let session: Session;
+describe.each(platforms)('on %s', async (platform) => {
+  const deployment = await Deployment.create({ partitions: 1, platform });
+  let server: AppServer;
+  let session: Session;
 
-beforeAll(async () => {
-  await deployment.store();
-  // No renewal and no repeat falls into a test: they would be counted, too.
-  server = await deployment.server('server', { RENEW_MS: '60000', REPEAT_MS: '60000' });
-});
-afterAll(() => deployment.stop());
-
-beforeEach(async () => {
-  session = newSession();
-  await server.send(session, 'POST a', 'first');
-});
-
-it('after the first request, reads send no message', async () => {
-  const counted = await server.count();
-  const frames = await deployment.broker.listen();
-  for (let read = 0; read < 20; read++) expect(await server.send(session, 'GET a')).toEqual(['first']);
-  expect(await counted()).toMatchObject({ servedWithoutMessage: 20, messagesSent: 0, messagesReceived: 0 });
-
-  // What follows is the first that RabbitMQ hears of this server since.
-  await server.send(session, 'POST a', 'second');
-  expect(kinds(await frames.next())).toEqual(['commit']);
-});
-
-it('a change is one round trip', async () => {
-  const counted = await server.count();
-  const frames = await deployment.broker.listen();
-  for (const mark of ['second', 'third']) await server.send(session, 'POST a', mark);
-  expect(await counted()).toMatchObject({
-    framesSent: 2,
-    messagesSent: 2,
-    framesReceived: 2,
-    messagesReceived: 2,
+  beforeAll(async () => {
+    await deployment.store();
+    // No renewal and no repeat falls into a test: they would be counted, too.
+    server = await deployment.server('server', { RENEW_MS: '60000', REPEAT_MS: '60000' });
   });
-  expect([kinds(await frames.next()), kinds(await frames.next())]).toEqual([['commit'], ['commit']]);
+  afterAll(() => deployment.stop());
+
+  beforeEach(async () => {
+    session = newSession();
+    await server.send(session, 'POST a', 'first');
+  });
+
+  it('after the first request, reads send no message', async () => {
+    const counted = await server.count();
+    const frames = await deployment.broker.listen();
+    for (let read = 0; read < 20; read++) expect(await server.send(session, 'GET a')).toEqual(['first']);
+    expect(await counted()).toMatchObject({ servedWithoutMessage: 20, messagesSent: 0, messagesReceived: 0 });
+
+    // What follows is the first that RabbitMQ hears of this server since.
+    await server.send(session, 'POST a', 'second');
+    expect(kinds(await frames.next())).toEqual(['commit']);
+  });
+
+  it('a change is one round trip', async () => {
+    const counted = await server.count();
+    const frames = await deployment.broker.listen();
+    for (const mark of ['second', 'third']) await server.send(session, 'POST a', mark);
+    expect(await counted()).toMatchObject({
+      framesSent: 2,
+      messagesSent: 2,
+      framesReceived: 2,
+      messagesReceived: 2,
+    });
+    expect([kinds(await frames.next()), kinds(await frames.next())]).toEqual([['commit'], ['commit']]);
+  });
 });
 
 const kinds = ({ value }: IteratorResult<HolderFrame, never>) => value.messages.map(({ kind }) => kind);

@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { partitionOf } from '#protocol';
 import { root } from '../../scripts/processes.js';
+import { databaseUrl, ownSchema } from '../contract/postgres.place.js';
 import { Deployment, newSession, type Program, type Session } from './deployment.js';
 
 describe('the settings', () => {
@@ -11,6 +12,7 @@ describe('the settings', () => {
       AMQP_URL: 'http://guest:sesame@localhost',
       STORE_PARTITIONS: '0',
       STORE_DURABILITY: 'mostly',
+      STORE_DATABASE_URL: 'mysql://guest:sesame@localhost',
       STORE_PARTITION: '4',
     });
     expect(code).toBe(1);
@@ -19,7 +21,8 @@ describe('the settings', () => {
       'STORE_PARTITION is no setting of the store; see --help',
       "AMQP_URL is 'http://guest:***@localhost', but must be where RabbitMQ is: amqp:// or amqps://",
       "STORE_PARTITIONS is '0', but must be the number of partitions, fixed for a deployment, the same in every app server: 1 to 1024",
-      "STORE_DURABILITY is 'mostly', but must be what an acknowledged change survives: process (a killed process) or disk (power loss, too)",
+      "STORE_DATABASE_URL is 'mysql://guest:***@localhost', but must be where PostgreSQL is: postgres://user:password@host:port/database, and ?sslmode=verify-full for TLS",
+      "STORE_DURABILITY is 'mostly', but must be what an acknowledged change survives: process (a killed store) or disk (power loss and a killed database, too)",
     ]);
   });
 
@@ -93,6 +96,26 @@ it('is stopped in order while it stands by', async () => {
   await standby.kill('SIGTERM', 5_000);
   expect(await standby.stopped).toEqual({ code: 0, signal: null });
   expect(standby.output()).not.toContain('is ready');
+});
+
+it('with PostgreSQL has a standby, which goes on where a killed one was', async () => {
+  const schema = ownSchema();
+  const deployment = await Deployment.create();
+  onTestFinished(() => deployment.stop());
+  const env = {
+    STORE_REPOSITORY: 'postgres',
+    STORE_DATABASE_URL: databaseUrl,
+    STORE_DATABASE_SCHEMA: schema,
+  };
+  const active = await deployment.store(env);
+  await deployment.store(env);
+  const [writer, reader] = [await deployment.server('writer'), await deployment.server('reader')];
+  const sessions = Array.from({ length: 20 }, newSession);
+  await Promise.all(sessions.map((session) => writer.send(session, 'POST a', 'before')));
+  await active.kill('SIGKILL');
+  await Promise.all(sessions.map((session) => writer.send(session, 'POST a', 'after')));
+  const marks = await Promise.all(sessions.map((session) => reader.send(session, 'GET a')));
+  expect(marks).toEqual(sessions.map(() => ['before', 'after']));
 });
 
 describe('the number of partitions', async () => {

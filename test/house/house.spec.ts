@@ -93,12 +93,13 @@ const examples: Readonly<Record<string, Example>> = {
       'libs/broker/src/b.ts': `import { connect } from 'node:net';`,
     },
   },
-  'amqplib and classic-level stay in their adapters, Express and Fastify in applications': {
+  'amqplib, classic-level and pg stay in their adapters, Express and Fastify in applications': {
     rule: rules.packagesStayAtHome,
     broken: {
       'libs/broker/src/broker.ts': `import type { Channel } from 'amqplib';`,
       'scripts/a.ts': `import { connect } from 'amqplib/callback_api.js';`,
       'libs/repository/src/group-commit.ts': `import { ClassicLevel } from 'classic-level';`,
+      'libs/repository/src/level.repository.ts': `import { Pool } from 'pg';`,
       'libs/locked-session/src/scope.ts': `import type { FastifyRequest } from 'fastify';`,
       'libs/store/src/b.ts': `import '@nestjs/platform-express';`,
     },
@@ -106,12 +107,14 @@ const examples: Readonly<Record<string, Example>> = {
       'libs/broker/src/broker.ts must not import amqplib',
       'scripts/a.ts must not import amqplib',
       'libs/repository/src/group-commit.ts must not import classic-level',
+      'libs/repository/src/level.repository.ts must not import pg',
       'libs/locked-session/src/scope.ts must not import fastify',
       'libs/store/src/b.ts must not import @nestjs/platform-express',
     ],
     kept: {
       'libs/broker/src/amqp.channel.ts': `import type { Channel } from 'amqplib';`,
       'libs/repository/src/level.rows.ts': `import { ClassicLevel } from 'classic-level';`,
+      'libs/repository/src/postgres.connections.ts': `import { Pool } from 'pg';`,
       'libs/broker/src/outage.spec.ts': `import { connect } from 'amqplib';`,
       'test/fault/a.ts': `import { connect } from 'amqplib';`,
       'apps/shop/src/main.ts': `import type { Request } from 'express'; import '@nestjs/platform-fastify';`,

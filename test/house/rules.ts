@@ -27,6 +27,7 @@ const mayImport: Readonly<Record<string, Readonly<Record<string, 'all' | 'types'
 const homes: readonly (readonly [packages: RegExp, home: RegExp])[] = [
   [/^amqplib$/, /^libs\/broker\/src\/amqp[^/]*\.ts$/],
   [/^classic-level$/, /^libs\/repository\/src\/level[^/]*\.ts$/],
+  [/^pg$/, /^libs\/repository\/src\/postgres[^/]*\.ts$/],
   // An application picks its platform, and no library knows which: Nest's HTTP adapter tells them apart.
   [/^(express|fastify|express-serve-static-core|@nestjs\/platform-(express|fastify))$/, /^apps\//],
 ];

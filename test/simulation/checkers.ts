@@ -27,6 +27,8 @@ interface Line {
   readonly holder: string;
   readonly request: number;
   readonly deadline: number;
+  /** A grant of it was returned and asked for again, in an order that cannot be seen from outside. */
+  readonly unsure?: boolean;
 }
 
 export class Checkers implements NetworkTap {
@@ -37,6 +39,7 @@ export class Checkers implements NetworkTap {
   private readonly versions = new Map<string, Version>();
   private readonly grants = new Map<string, Token>();
   private readonly sent = new Map<string, Token>();
+  private readonly returned = new Set<string>();
 
   constructor(private readonly world: World) {}
 
@@ -149,6 +152,7 @@ export class Checkers implements NetworkTap {
     const { holder, messages } = decodeHolderFrame(bytes);
     for (const message of messages) {
       this.world.trace(`${holder} → store ${turn}: ${shown(message)}`);
+      if (message.kind === 'release') this.returned.add(returnOf(holder, message));
       if (message.kind !== 'acquire' && message.kind !== 'cancel') continue;
       const line = this.line(message.session, turn);
       const { request } = message;
@@ -159,7 +163,7 @@ export class Checkers implements NetworkTap {
       }
       const deadline = this.world.time + message.waitMs;
       const lives = at >= 0 && line[at]!.request === request && line[at]!.deadline > this.world.time;
-      if (lives) line[at] = { holder, request, deadline };
+      if (lives) line[at] = { ...line[at]!, deadline };
       else {
         if (at >= 0) line.splice(at, 1);
         line.push({ holder, request, deadline });
@@ -181,12 +185,21 @@ export class Checkers implements NetworkTap {
       const last = this.sent.get(message.session);
       this.sent.set(message.session, message.token);
       if (last && sameToken(last, message.token)) {
-        if (at >= 0) line.splice(at, 1); // a repeated request, answered by the same grant again
+        // A repeated request, answered by the same grant again. If that was returned since, a later repeat may be in line.
+        if (at >= 0 && this.returned.has(returnOf(holder, message)))
+          line[at] = { ...line[at]!, unsure: true };
+        else if (at >= 0) line.splice(at, 1);
+        continue;
+      }
+      if (at >= 0 && line[at]!.unsure) {
+        line.splice(at, 1);
         continue;
       }
       if (at < 0) continue; // an old duplicate of a request, taken for a new one: its grant will come back
       // A request whose time is nearly over may be skipped; so may one that came while this was decided.
-      const passed = line.slice(0, at).filter(({ deadline }) => deadline > this.world.time + 1);
+      const passed = line
+        .slice(0, at)
+        .filter(({ deadline, unsure }) => !unsure && deadline > this.world.time + 1);
       for (const other of passed) {
         this.violation(`${message.session}: ${holder} is granted before ${other.holder}, who asked first`);
       }
@@ -199,6 +212,10 @@ export class Checkers implements NetworkTap {
     if (line?.turn !== turn) this.lines.set(session, (line = { turn, line: [] }));
     return line.line;
   }
+}
+
+function returnOf(holder: string, { session, token }: { session: string; token: Token }): string {
+  return `${holder} ${session} ${token.join('.')}`;
 }
 
 function shown(message: object): string {

@@ -2,7 +2,6 @@
  * What a list of marks in a session must look like, whoever looks: pure rules that the simulator's checkers and the checker of recorded histories
  * (test/fault) have in common.
  */
-import type { LockedSessionErrorCode } from '#locked-session';
 
 /** How a change ended for the one who asked for it. */
 export type Outcome = 'acknowledged' | 'refused' | 'unknown';
@@ -24,22 +23,6 @@ export interface Locked {
 /** An attribute at which two scopes must not be at the same time. */
 export function clash(a: Locked, b: Locked): string | undefined {
   return overlap(a.write, b.write) ?? overlap(a.write, b.read) ?? overlap(a.read, b.write);
-}
-
-/** What a scope that ends with this error has changed; undefined for an error that nobody should ever see here. */
-export function outcomeOfError(code: LockedSessionErrorCode): Outcome | undefined {
-  switch (code) {
-    case 'outcome-unknown':
-    case 'lock-lost':
-      return 'unknown';
-    case 'wait-timeout':
-    case 'aborted':
-    case 'store-busy':
-    case 'session-destroyed':
-      return 'refused';
-    default:
-      return undefined;
-  }
 }
 
 /** What is wrong with a list that holds all that was acknowledged before it was looked at, once, and nothing that was refused. */

@@ -6,7 +6,7 @@ import { LockedSessionError, type LockedSessions } from '#locked-session';
 import { partitionOf } from '#protocol';
 import type { Checkers, Visit } from './checkers.js';
 import { Deployment, type Variant } from './deployment.js';
-import { outcomeOfError, type Mark, type Outcome } from './marks.js';
+import type { Mark, Outcome } from './marks.js';
 import { Random, type World } from './world.js';
 
 export interface Report {
@@ -259,5 +259,16 @@ function outcomeOf(failure: unknown): Outcome | undefined {
   if (failure === undefined) return 'acknowledged';
   if (failure instanceof Deliberate) return 'refused';
   if (!(failure instanceof LockedSessionError)) return undefined;
-  return outcomeOfError(failure.code);
+  switch (failure.code) {
+    case 'outcome-unknown':
+    case 'lock-lost':
+      return 'unknown';
+    case 'wait-timeout':
+    case 'aborted':
+    case 'store-busy':
+    case 'session-destroyed':
+      return 'refused';
+    default:
+      return undefined;
+  }
 }

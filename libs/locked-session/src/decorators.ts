@@ -1,6 +1,9 @@
-/** The decorators of app servers: what a handler or a provider's method locks, and how it gets at the session. */
+/**
+ * The decorators of app servers: what a handler or a provider's method locks, and how it gets at the session. Each throws `attribute-name`
+ * where it stands, when the class is loaded: a wrong name stops the start.
+ */
 import { applyDecorators, createParamDecorator, SetMetadata, UseInterceptors } from '@nestjs/common';
-import type { LockSpec } from './lock-plan.js';
+import { lockPlan, type LockSpec } from './lock-plan.js';
 import {
   LockedSessionInterceptor,
   lockedSessionMetadata,
@@ -8,6 +11,7 @@ import {
 } from './locked-session.interceptor.js';
 import { requireScope } from './scope.js';
 import type { AttributeName, AttributeValue, SessionHandle } from './session-handle.js';
+import { assertAttributeName } from './values.js';
 
 export interface LockedSessionDecoration extends LockSpec {
   /** How long to wait for the locks, in milliseconds. */
@@ -23,13 +27,13 @@ export interface LockedSessionDecoration extends LockSpec {
 export function LockedSession(
   ...locks: AttributeName[] | [LockedSessionDecoration]
 ): MethodDecorator & ClassDecorator {
-  const lock: HandlerLock = isDecoration(locks) ? locks[0] : specOf(locks);
+  const lock: HandlerLock = specOf(locks);
   return applyDecorators(SetMetadata(lockedSessionMetadata, lock), UseInterceptors(LockedSessionInterceptor));
 }
 
 /** The method of a provider runs in a nested scope of the scope around it, with these attributes locked besides. It returns a promise. */
 export function LockedAttributes(...locks: AttributeName[] | [LockSpec]): MethodDecorator {
-  const spec = isDecoration(locks) ? locks[0] : specOf(locks);
+  const spec = specOf(locks);
   return (_target, key, descriptor: PropertyDescriptor) => {
     const method = descriptor.value as (...args: unknown[]) => unknown;
     const options = { ...spec, label: String(key) };
@@ -53,6 +57,7 @@ export function SessionAttribute<N extends AttributeName>(
   name: N,
   initial?: () => AttributeValue<N>,
 ): ParameterDecorator {
+  assertAttributeName(name);
   return attributeOf({ name, initial });
 }
 
@@ -64,10 +69,12 @@ const attributeOf = createParamDecorator(
   },
 );
 
-function isDecoration<T extends object>(locks: readonly unknown[]): locks is [T] {
-  return typeof locks[0] === 'object' && locks[0] !== null;
+function specOf<T extends LockSpec>(locks: readonly AttributeName[] | readonly [T]): T | LockSpec {
+  const spec = isSpec(locks) ? locks[0] : locks.length > 0 ? { write: locks as readonly string[] } : {};
+  lockPlan(spec);
+  return spec;
 }
 
-function specOf(names: readonly AttributeName[]): LockSpec {
-  return names.length > 0 ? { write: names } : {};
+function isSpec<T extends LockSpec>(locks: readonly unknown[]): locks is readonly [T] {
+  return typeof locks[0] === 'object' && locks[0] !== null;
 }

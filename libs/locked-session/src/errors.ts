@@ -11,7 +11,7 @@ export const errorStatus = {
   'store-busy': 503,
   /** The process is shutting down and takes no new scopes. */
   'shutting-down': 503,
-  /** The caller's signal was aborted while the scope waited. */
+  /** The caller's signal was aborted while the scope waited, or the client of the request is gone. */
   aborted: 499,
   /** The lock was lost while the scope ran: its changes were refused. */
   'lock-lost': 409,

@@ -11,13 +11,14 @@ import {
   type NestInterceptor,
 } from '@nestjs/common';
 import { HttpAdapterHost, ModuleRef, Reflector } from '@nestjs/core';
+import type { EventEmitter } from 'node:events';
 import { from, lastValueFrom, type Observable } from 'rxjs';
 import type { LockSpec } from './lock-plan.js';
 import { LockedSessionError } from './errors.js';
 import { LockedSessions, type RunOptions } from './locked-sessions.js';
 import type { Scope } from './scope.js';
 import { newSessionId, SessionCookie } from './session-cookie.js';
-import type { Served } from './session-handle.js';
+import type { Served, SessionHandle } from './session-handle.js';
 
 export const lockedSessionMetadata = 'locked-session:lock';
 
@@ -67,18 +68,21 @@ export class LockedSessionInterceptor implements NestInterceptor {
     try {
       const { binding, known, newcomer } = this.route(context);
       const { cookie, resolve } = binding;
-      const body = () => lastValueFrom(next.handle(), { defaultValue: undefined });
+      const body = () => {
+        if (isAbandoned(context)) throw clientGone(known.label!);
+        return lastValueFrom(next.handle(), { defaultValue: undefined });
+      };
       if (!cookie) return (await this.run(context, binding, await resolve!(context), known, body)).result;
 
-      const given = cookie.read(cookieHeader(context));
-      if (given === undefined) return await this.serve(context, binding, newSessionId(), newcomer, body);
+      const given = cookie.read(requestOf(context).headers.cookie);
+      if (!given) return await this.serve(context, binding, newSessionId(), newcomer, body);
       let begun = false;
       const begin = () => {
         begun = true;
         return body();
       };
       try {
-        return await this.serve(context, binding, given, known, begin);
+        return await this.serve(context, binding, given.id, known, begin, given.renew);
       } catch (error) {
         const code = error instanceof LockedSessionError && !begun ? error.code : undefined;
         // An id that the store does not know is never adopted: the visitor gets another one (rule 14).
@@ -102,15 +106,33 @@ export class LockedSessionInterceptor implements NestInterceptor {
     id: string,
     options: RunOptions,
     body: () => Promise<unknown>,
+    renew = false,
   ): Promise<unknown> {
     const cookie = binding.cookie!;
-    const { result, scope } = await this.run(context, binding, id, options, body);
-    if (scope.destroyed) {
-      if (!options.isNew) this.setHeader(context, 'Set-Cookie', cookie.clear());
-    } else if (scope.nextId !== undefined || (options.isNew && scope.isKept)) {
-      this.setHeader(context, 'Set-Cookie', cookie.write(scope.id));
+    const byTls = () => requestOf(context).protocol === 'https';
+    const tell = (kept: string) => this.setHeader(context, 'Set-Cookie', cookie.write(kept, byTls()));
+    // A handler that answers by itself has done so by now: its client's cookie is renewed another time.
+    const renewal = () => renew && !this.hasAnswered(context) && tell(id);
+    let began = false;
+    const begin = () => {
+      began = true;
+      return body();
+    };
+    try {
+      const { result, scope } = await this.run(context, binding, id, options, begin);
+      if (scope.destroyed) {
+        if (!options.isNew) this.setHeader(context, 'Set-Cookie', cookie.clear(byTls()));
+      } else if (scope.nextId !== undefined || (options.isNew && scope.isKept)) {
+        tell(scope.id);
+      } else {
+        renewal();
+      }
+      return result;
+    } catch (error) {
+      // The handler failed, but the session is there, and in use.
+      if (began && !(error instanceof LockedSessionError)) renewal();
+      throw error;
     }
-    return result;
   }
 
   private async run(
@@ -121,10 +143,11 @@ export class LockedSessionInterceptor implements NestInterceptor {
     body: () => Promise<unknown>,
   ): Promise<{ result: unknown; scope: Scope }> {
     let scope!: Scope;
-    const result = await sessions.run(id, options, (session) => {
+    const begin = (session: SessionHandle) => {
       scope = session as Scope;
       return body();
-    });
+    };
+    const result = await sessions.run(id, options, begin, () => hangUpOf(context));
     onServed?.(context, scope.served);
     return { result, scope };
   }
@@ -157,16 +180,48 @@ export class LockedSessionInterceptor implements NestInterceptor {
 
   /** By way of Nest's adapter, which knows Express from Fastify. */
   private setHeader(context: ExecutionContext, name: string, value: string): void {
-    const { httpAdapter } = this.http;
-    const response: unknown = context.switchToHttp().getResponse();
-    if (!httpAdapter.isHeadersSent(response)) httpAdapter.appendHeader(response, name, value);
+    if (!this.hasAnswered(context))
+      this.http.httpAdapter.appendHeader(context.switchToHttp().getResponse(), name, value);
     else
       this.log.warn(
         `${context.getHandler().name} sent its response itself, so the header ${name} did not go with it`,
       );
   }
+
+  private hasAnswered(context: ExecutionContext): boolean {
+    return this.http.httpAdapter.isHeadersSent(context.switchToHttp().getResponse());
+  }
 }
 
-function cookieHeader(context: ExecutionContext): string | undefined {
-  return context.switchToHttp().getRequest<{ headers: { cookie?: string } }>().headers.cookie;
+/** What the requests of Express and of Fastify have in common. */
+interface HttpRequest {
+  readonly headers: { readonly cookie?: string };
+  /** `http` or `https`: behind a proxy by what the application lets its framework believe. */
+  readonly protocol: string;
+  readonly socket: { readonly destroyed: boolean };
+}
+
+function requestOf(context: ExecutionContext): HttpRequest {
+  return context.switchToHttp().getRequest<HttpRequest>();
+}
+
+/** The client has hung up: nobody would learn what the handler did. A client that asks again must not find it done twice. */
+function isAbandoned(context: ExecutionContext): boolean {
+  return context.getType() === 'http' && requestOf(context).socket?.destroyed;
+}
+
+/** Aborted when the client hangs up, or has its answer. Made only for a request that must wait. */
+function hangUpOf(context: ExecutionContext): AbortSignal | undefined {
+  if (context.getType() !== 'http') return undefined;
+  const aborter = new AbortController();
+  const response = context.switchToHttp().getResponse<{ raw?: EventEmitter } & EventEmitter>();
+  (response.raw ?? response).once('close', () => aborter.abort());
+  return aborter.signal;
+}
+
+function clientGone(label: string): LockedSessionError {
+  return new LockedSessionError(
+    'aborted',
+    `${label} was not called: its client had gone before its turn came`,
+  );
 }

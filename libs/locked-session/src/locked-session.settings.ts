@@ -10,20 +10,50 @@ import type { Served } from './session-handle.js';
 
 const whole = (least: number, most: number) => z.number().int().min(least).max(most);
 
-const cookie = z.strictObject({
-  /** The first signs new cookies; all are accepted, so that secrets can be rotated. At least 16 characters each. */
-  secrets: z.array(z.string().min(16)).min(1).max(16),
-  name: z
-    .string()
-    .regex(/^[\w!#$%&'*.^`|~+-]{1,64}$/)
-    .default('locked-session'),
-  path: z.string().default('/'),
-  domain: z.string().optional(),
-  secure: z.boolean().default(false),
-  sameSite: z.enum(['strict', 'lax', 'none']).default('lax'),
-  /** How long browsers keep the cookie, in milliseconds; without it until they are closed. */
-  maxAgeMs: whole(1_000, 400 * 86_400_000).optional(),
-});
+const cookie = z
+  .strictObject({
+    /** The first signs cookies; all are accepted, so that secrets can be rotated. At least 16 characters each. */
+    secrets: z.array(z.string().min(16)).min(1).max(16),
+    name: z
+      .string()
+      .regex(/^[\w!#$%&'*.^`|~+-]{1,64}$/)
+      .default('locked-session'),
+    path: z
+      .string()
+      .regex(/^\/[\x20-\x3a\x3c-\x7e]*$/)
+      .default('/'),
+    domain: z
+      .string()
+      .regex(/^\.?[a-z\d]([a-z\d-]{0,61}[a-z\d])?(\.[a-z\d]([a-z\d-]{0,61}[a-z\d])?)*$/i)
+      .optional(),
+    /**
+     * Whether browsers send the cookie by TLS alone. `auto`: when the request that it answers came by TLS; behind a proxy that is what Express or
+     * Fastify make of its headers, by their own setting (`trust proxy`, `trustProxy`).
+     */
+    secure: z.union([z.boolean(), z.literal('auto')]).default(false),
+    sameSite: z.enum(['strict', 'lax', 'none']).default('lax'),
+    /** How long browsers keep the cookie, in milliseconds; without it until they are closed. */
+    maxAgeMs: whole(1_000, 400 * 86_400_000).optional(),
+    /** Every answer within the session brings the cookie again, so that `maxAgeMs` counts from the last one; pointless without `maxAgeMs`. */
+    rolling: z.boolean().default(false),
+    /** A jar of its own for each site that embeds this one. */
+    partitioned: z.boolean().default(false),
+    /** Which cookies browsers drop first when there are too many. */
+    priority: z.enum(['low', 'medium', 'high']).optional(),
+  })
+  .superRefine(({ name, path, domain, secure, sameSite, partitioned }, { addIssue }) => {
+    const refuse = (setting: string, message: string) =>
+      addIssue({ code: 'custom', path: [setting], message });
+    // What browsers would drop without a word.
+    const needsTls = "browsers take such a cookie with 'Secure' only: set 'cookie.secure' to true";
+    if (secure !== true) {
+      if (sameSite === 'none') refuse('sameSite', needsTls);
+      if (partitioned) refuse('partitioned', needsTls);
+      if (/^__(host|secure)-/i.test(name)) refuse('name', needsTls);
+    }
+    if (/^__host-/i.test(name) && (path !== '/' || domain !== undefined))
+      refuse('name', "browsers take such a cookie with the path '/' and no domain only");
+  });
 
 const rabbitmq = z.strictObject({
   /** amqp:// or amqps:// */

@@ -111,7 +111,8 @@ export class LockedSessions {
 
   /**
    * Runs `body` with the named attributes of session `id` locked (the whole session when none are named), and resolves with its result when all
-   * changes are durable. If `body` fails, nothing has changed. Inside a scope of the same session it is a nested scope (rule 18).
+   * changes are durable. If `body` fails, nothing has changed. Inside a scope of the same session it is a nested scope (rule 18). `waitSignal` is called only when the scope
+   * has to wait, and ends the wait: for signals that are dear to make.
    *
    * Rejects with what `body` throws, or a `LockedSessionError`: `wait-timeout`, `too-many-waiting`, `store-busy`, `shutting-down` or `aborted`
    * (nothing was done), `lock-circle`, `lock-upgrade`, `value-not-serializable` (nothing was changed), `lock-lost` (the changes were refused),
@@ -121,6 +122,7 @@ export class LockedSessions {
     id: string,
     options: RunOptions,
     body: (session: SessionHandle) => T | Promise<T>,
+    waitSignal?: () => AbortSignal | undefined,
   ): Promise<T> {
     const outer = currentScope.getStore();
     const plan = planOf(options);
@@ -136,7 +138,7 @@ export class LockedSessions {
     this.running++;
     try {
       const { held } = gate;
-      const entering = gate.enter(scope, plan, () => this.waitOptions(scope, options));
+      const entering = gate.enter(scope, plan, () => this.waitOptions(scope, options, waitSignal));
       if (entering) await entering;
       scope.foundHeld = scope.held === held;
       if (scope.foundHeld && !scope.parent && !isNew) this.tally.servedFromHeldLock++;
@@ -269,12 +271,20 @@ export class LockedSessions {
     if (gate.forgettable && this.gates.get(gate.id) === gate) this.gates.delete(gate.id);
   }
 
-  private waitOptions(scope: Scope, options: RunOptions): WaitOptions {
+  private waitOptions(
+    scope: Scope,
+    options: RunOptions,
+    waitSignal: (() => AbortSignal | undefined) | undefined,
+  ): WaitOptions {
     const { outer } = scope;
     let { waitMs = this.settings.waitMs } = options;
     // Two scopes that nest two sessions in opposite order would wait for each other: one of them waits a short time only (rule 19).
     if (outer && !scope.parent && scope.id < outer.id) waitMs = Math.min(waitMs, this.settings.nestedWaitMs);
-    return { deadline: this.deadline(waitMs), create: options.create ?? true, signal: options.signal };
+    return {
+      deadline: this.deadline(waitMs),
+      create: options.create ?? true,
+      signal: options.signal ?? waitSignal?.(),
+    };
   }
 
   private deadline(ms: number): number {

@@ -12,7 +12,7 @@ import { newSessionId } from './session-cookie.js';
 import type { HeldSession } from './held-session.js';
 import type { LockedSessions } from './locked-sessions.js';
 import type { AttributeName, AttributeValue, Frozen, Served, SessionHandle } from './session-handle.js';
-import { assertAttributeName, decodeValue, encodeValue } from './values.js';
+import { assertAttributeName, decodeValue, encodeValue, freeze } from './values.js';
 
 /** The scope that the code runs in. */
 export const currentScope = new AsyncLocalStorage<Scope>();
@@ -33,6 +33,8 @@ interface WorkingCopy {
   base: Uint8Array | undefined;
   value: unknown;
   deleted: boolean;
+  /** The value was handed out to be changed. */
+  drafted: boolean;
 }
 
 export class Scope implements SessionHandle, LockOwner {
@@ -106,6 +108,7 @@ export class Scope implements SessionHandle, LockOwner {
       copy.value = initial();
       copy.deleted = false;
     }
+    copy.drafted = true;
     return copy.value as AttributeValue<N> | undefined;
   }
 
@@ -114,6 +117,7 @@ export class Scope implements SessionHandle, LockOwner {
     const copy = this.copy(name);
     copy.value = value;
     copy.deleted = value === undefined;
+    copy.drafted = false;
   }
 
   delete(name: AttributeName): void {
@@ -214,9 +218,14 @@ export class Scope implements SessionHandle, LockOwner {
     this.outer?.children?.delete(this);
     this.parent?.saw(this.seen);
     this.held?.locks.leave(this);
-    if (!this.children) return;
-    this.passOn(this.children);
-    for (const child of this.children) {
+    if (this.children) this.leaveChildren(this.children);
+    // A draft that somebody keeps and changes would change nothing: it says so.
+    for (const { drafted, value } of this.ownCopies.values()) if (drafted) freeze(value);
+  }
+
+  private leaveChildren(children: ReadonlySet<Scope>): void {
+    this.passOn(children);
+    for (const child of children) {
       child.outer = this.outer;
       this.outer?.adopt(child);
     }
@@ -263,6 +272,7 @@ export class Scope implements SessionHandle, LockOwner {
       scope.saw(this.seen);
       const locked = [...this.ownCopies].filter(([name]) => scope.familyMayWrite(name));
       scope.ownCopies = new Map(locked.map(([name, copy]) => [name, { ...copy }]));
+      for (const [, copy] of locked) copy.drafted = false; // the draft lives on
     }
   }
 
@@ -301,9 +311,10 @@ export class Scope implements SessionHandle, LockOwner {
   private copy(name: string): WorkingCopy {
     let copy = this.copies.get(name);
     if (!copy) {
+      assertAttributeName(name); // who has the whole session locked need not have named it
       this.see(name);
       const base = this.held.bytes(name);
-      copy = { base, value: base && decodeValue(base), deleted: false };
+      copy = { base, value: base && decodeValue(base), deleted: false, drafted: false };
       this.copies.set(name, copy);
     }
     return copy;

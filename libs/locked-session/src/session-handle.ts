@@ -35,7 +35,7 @@ export interface SessionHandle {
 
   /**
    * A copy to change at will: what differs at the end of the scope is committed, unless the scope fails. The same object for every call
-   * and every nested scope. When there is no such attribute yet, `initial` makes its value. Needs the write lock.
+   * and every nested scope; frozen when the scope has ended. When there is no such attribute yet, `initial` makes its value. Needs the write lock.
    */
   draft<N extends AttributeName>(name: N): AttributeValue<N> | undefined;
   draft<N extends AttributeName>(name: N, initial: () => AttributeValue<N>): AttributeValue<N>;

@@ -155,9 +155,12 @@ function isWellFormed(text: string): boolean {
   return (text as string & { isWellFormed(): boolean }).isWellFormed();
 }
 
-function freeze(value: unknown): unknown {
-  if (typeof value !== 'object' || value === null) return value;
+/** Freezes a value that JSON can carry, throughout; of anything else what can be. Circles do no harm. */
+export function freeze(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value) || ArrayBuffer.isView(value))
+    return value;
+  Object.freeze(value);
   if (Array.isArray(value)) for (const item of value) freeze(item);
   else for (const key in value) freeze((value as Record<string, unknown>)[key]);
-  return Object.freeze(value);
+  return value;
 }

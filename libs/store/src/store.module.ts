@@ -1,7 +1,7 @@
 /** Puts a store together from its settings: broker, repository, and the store that drives them. */
 import { Logger, Module, type DynamicModule } from '@nestjs/common';
 import { AmqpBroker, systemClock } from '#broker';
-import { LevelRepository, MemoryRepository } from '#repository';
+import { LevelRepository, MemoryRepository, PostgresRepository, type SessionRepository } from '#repository';
 import { Store, tombstoneMs } from './store.js';
 import { StoreController } from './store.controller.js';
 import type { StoreSettings } from './store.settings.js';
@@ -27,12 +27,8 @@ function makeStore(settings: StoreSettings): Store {
     queueType: settings.AMQP_QUEUE_TYPE,
     log,
   });
-  const repository =
-    settings.STORE_REPOSITORY === 'memory'
-      ? new MemoryRepository()
-      : new LevelRepository({ directory: settings.STORE_DIRECTORY, durability: settings.STORE_DURABILITY });
   return new Store(
-    { broker, repository, clock: systemClock, log },
+    { broker, repository: makeRepository(settings), clock: systemClock, log },
     {
       partitions: settings.STORE_PARTITIONS,
       leaseMs: settings.STORE_LEASE_MS,
@@ -51,4 +47,23 @@ function makeStore(settings: StoreSettings): Store {
       retryMaxMs: settings.STORE_RETRY_MAX_MS,
     },
   );
+}
+
+function makeRepository(settings: StoreSettings): SessionRepository {
+  const durability = settings.STORE_DURABILITY;
+  switch (settings.STORE_REPOSITORY) {
+    case 'level':
+      return new LevelRepository({ directory: settings.STORE_DIRECTORY, durability });
+    case 'postgres':
+      return new PostgresRepository({
+        url: settings.STORE_DATABASE_URL,
+        schema: settings.STORE_DATABASE_SCHEMA,
+        connections: settings.STORE_DATABASE_CONNECTIONS,
+        connectTimeoutMs: settings.STORE_DATABASE_CONNECT_TIMEOUT_MS,
+        statementTimeoutMs: settings.STORE_DATABASE_STATEMENT_TIMEOUT_MS,
+        durability,
+      });
+    case 'memory':
+      return new MemoryRepository();
+  }
 }

@@ -3,6 +3,7 @@
  * with its name, its value and what is allowed.
  */
 import { z } from 'zod';
+import { schemaName } from '#repository';
 
 const whole = (least: number, most: number) => z.coerce.number().int().min(least).max(most);
 
@@ -24,18 +25,44 @@ const table = {
     .default(16)
     .describe('the number of partitions, fixed for a deployment, the same in every app server: 1 to 1024'),
   STORE_REPOSITORY: z
-    .enum(['level', 'memory'])
+    .enum(['level', 'postgres', 'memory'])
     .default('level')
-    .describe('where sessions are kept: level (in STORE_DIRECTORY) or memory (gone when the store stops)'),
+    .describe(
+      'where sessions are kept: level (in STORE_DIRECTORY), postgres (at STORE_DATABASE_URL) or memory (gone when the store stops)',
+    ),
   STORE_DIRECTORY: z
     .string()
     .min(1)
     .default('./data')
     .describe('the data directory; made when it is not there'),
+  STORE_DATABASE_URL: z
+    .url({ protocol: /^postgres(ql)?$/ })
+    .default('postgres://postgres@127.0.0.1:5432/postgres')
+    .describe(
+      'where PostgreSQL is: postgres://user:password@host:port/database, and ?sslmode=verify-full for TLS',
+    ),
+  STORE_DATABASE_SCHEMA: z
+    .string()
+    .regex(schemaName)
+    .default('locked_session')
+    .describe(
+      'the schema of this deployment in the database, made when it is not there: 1 to 63 of a-z, 0-9, _, no digit first',
+    ),
+  STORE_DATABASE_CONNECTIONS: whole(2, 100)
+    .default(4)
+    .describe('most connections to the database, of which one writes: 2 to 100'),
+  STORE_DATABASE_CONNECT_TIMEOUT_MS: whole(100, 60_000)
+    .default(5_000)
+    .describe('the longest that connecting to the database may take, in milliseconds: 100 to 60000'),
+  STORE_DATABASE_STATEMENT_TIMEOUT_MS: whole(100, 600_000)
+    .default(10_000)
+    .describe('the longest that a statement in the database may take, in milliseconds: 100 to 600000'),
   STORE_DURABILITY: z
     .enum(['process', 'disk'])
     .default('process')
-    .describe('what an acknowledged change survives: process (a killed process) or disk (power loss, too)'),
+    .describe(
+      'what an acknowledged change survives: process (a killed store) or disk (power loss and a killed database, too)',
+    ),
   STORE_LEASE_MS: whole(500, 600_000)
     .default(5_000)
     .describe('how long a holder may trust its locks unheard, in milliseconds: 500 to 600000'),
@@ -114,6 +141,9 @@ export function describeStoreSettings(): string {
     .join('\n');
 }
 
+/** Whatever a password may contain, and wherever it may stand. */
 function withoutPassword(value: string | undefined): string {
-  return String(value).replace(/(:\/\/[^:@/]*):[^@/]*@/, '$1:***@');
+  return String(value)
+    .replace(/^(.*?:\/\/)?([^:@/]*):.*@/s, '$1$2:***@')
+    .replace(/([?&](?:ssl)?password=)[^&]*/gi, '$1***');
 }

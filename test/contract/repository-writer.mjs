@@ -1,18 +1,18 @@
-// A store to be killed: node level-writer.mjs <repository module> <directory> <durability>. It claims partition 0 and writes
+// A store to be killed or stopped: node repository-writer.mjs <repository module> <class> <settings, as JSON>. It claims partition 0 and writes
 // without end, in eight lanes at once. An apply of a lane writes its two sessions whole and moves their marks; once it is acknowledged,
 // "<lane> <number>" goes to stdout. An error ends the process, with its message on stderr.
-const [, , module, directory, durability] = process.argv;
-const { LevelRepository } = await import(module);
+const [, , module, name, settings] = process.argv;
+const { [name]: Repository } = await import(module);
 
 try {
-  const repository = new LevelRepository({ directory, durability });
+  const repository = new Repository(JSON.parse(settings));
   await repository.open();
   const { epoch } = await repository.claim(0, { partitions: 4, hash: 1, leaseMs: 5_000 });
   const lanes = Array.from({ length: 8 }, (_, lane) => lane);
   await Promise.all(lanes.map((lane) => writeFor(repository, epoch, lane)));
 } catch (error) {
   console.error(`${error.name}: ${error.message}`);
-  process.exitCode = 1;
+  process.exit(1); // open connections would keep it alive
 }
 
 async function writeFor(repository, epoch, lane) {
