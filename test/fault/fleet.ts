@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { EventEmitter, once } from 'node:events';
 import { removeAmqpDeployment } from '#broker';
+import { leaveLastWill } from '../../scripts/last-will.js';
 import { startPrivateRabbitmq } from '../../scripts/private-rabbitmq.js';
 import { startProcess, type RunningProcess } from '../../scripts/processes.js';
 import { TcpProxy } from '../contract/tcp-proxy.js';
@@ -128,6 +129,8 @@ export class Fleet {
 export class Member {
   lives = 0;
   state: 'runs' | 'paused' | 'down' | 'starting' = 'down';
+  /** What it printed last when it ended though nobody had ended it. */
+  readonly deaths: string[] = [];
   /** Something is being done to it. */
   isStruck = false;
   private process: RunningProcess | undefined;
@@ -155,8 +158,15 @@ export class Member {
       this.log?.(line);
       this.lines.emit('line', line);
     };
-    this.process = await startProcess({ name, script, env: { ...env, ...notes }, ready, log });
+    const running = await startProcess({ name, script, env: { ...env, ...notes }, ready, log });
+    this.process = running;
     this.state = 'runs';
+    void this.watch(running);
+  }
+
+  private async watch(running: RunningProcess): Promise<void> {
+    await running.stopped;
+    if (this.state !== 'down') this.deaths.push(running.output().slice(-2_000));
   }
 
   /** Resolves when it is gone. */
@@ -165,9 +175,12 @@ export class Member {
     await this.process?.kill(signal);
   }
 
+  /** Should we be gone before `resume`, it goes on, and then notices that we are. */
   pause(): void {
     this.state = 'paused';
-    process.kill(this.process!.pid, 'SIGSTOP');
+    const { pid } = this.process!;
+    leaveLastWill('kill -s CONT "$1"', String(pid));
+    process.kill(pid, 'SIGSTOP');
   }
 
   resume(): void {
@@ -181,6 +194,7 @@ export class Member {
   }
 
   async end(): Promise<void> {
+    this.state = 'down';
     await this.process?.kill('SIGKILL');
     await this.proxy.stop();
   }

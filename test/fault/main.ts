@@ -10,20 +10,23 @@ const { values } = parseArgs({
     minutes: { type: 'string', default: '1' },
     seed: { type: 'string', default: '1' },
     longest: { type: 'string', default: '15' },
+    peers: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
     verbose: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
 
-const usage = `npm run fault -- [--minutes 1] [--seed 1] [--longest 15] [--json] [--verbose]
+const usage = `npm run fault -- [--minutes 1] [--seed 1] [--longest 15] [--json] [--verbose] [--peers]
   --minutes   how long faults happen
   --seed      decides which, when and for how long; the same seed plans the same
   --longest   the longest pause, cut or stall, in seconds
+  --peers     instead, one scripted fault here and with other locks: a holder that is paused past its lease
   --json      the report as JSON, and nothing else on stdout
   --verbose   every line that the processes print`;
 
 if (values.help) console.log(usage);
+else if (values.peers) await peers();
 else process.exitCode = await main();
 
 async function main(): Promise<number> {
@@ -40,6 +43,16 @@ async function main(): Promise<number> {
   if (values.json) console.log(JSON.stringify({ ...report, replay }, undefined, 2));
   else console.log(told(report, replay));
   return report.violations.length > 0 ? 1 : 0;
+}
+
+async function peers(): Promise<void> {
+  const { comparePeers } = await import('./peers.js');
+  const figures = await comparePeers();
+  if (values.json) return console.log(JSON.stringify(figures, undefined, 2));
+  for (const { what, trials, staleWrites, waitedMs } of figures)
+    console.log(
+      `${what}: ${staleWrites} stale writes in ${trials} trials; the other one waited ${waitedMs} ms`,
+    );
 }
 
 function told(report: RunReport, replay: string): string {

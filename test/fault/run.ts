@@ -88,16 +88,19 @@ export async function run({
     );
     const visits = await fleet.visits();
     const history: History = { seed, requests: load.requests, visits, faults: nemesis.faults, left };
-    return await reportOf(history, (end - begin) / 1_000);
+    const deaths = [...fleet.members].flatMap(({ name, deaths }) =>
+      deaths.map((output) => `${name} ended by itself; the last it printed:\n${output}`),
+    );
+    return await reportOf(history, (end - begin) / 1_000, deaths);
   } finally {
     await fleet.stop();
     await broker.stop();
   }
 }
 
-async function reportOf(history: History, seconds: number): Promise<RunReport> {
+async function reportOf(history: History, seconds: number, deaths: readonly string[]): Promise<RunReport> {
   const { seed, requests, visits, faults } = history;
-  const violations = judge(history);
+  const violations = [...deaths, ...judge(history)];
   const outcomes = requests.map((request) => outcomeOf(request, visits.get(request.id)));
   const count = (outcome: string) => outcomes.filter((one) => one === outcome).length;
   const codes: Record<string, number> = {};
