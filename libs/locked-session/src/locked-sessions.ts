@@ -18,6 +18,11 @@ import { currentScope, requireScope, Scope } from './scope.js';
 import { SessionGate, type GateKeeper, type GateSettings, type WaitOptions } from './session-gate.js';
 import type { SessionHandle } from './session-handle.js';
 
+export interface SessionsPorts extends HolderPorts {
+  /** Makes a session's id that nobody can guess. */
+  readonly newId: () => string;
+}
+
 export interface SessionsSettings extends HolderRules, GateSettings {
   /** How long a scope waits for its locks, in milliseconds, unless it says otherwise. */
   readonly waitMs: number;
@@ -76,7 +81,7 @@ export class LockedSessions {
   /** `holder` names this incarnation of the process: never used before, never again. */
   constructor(
     holder: string,
-    private readonly ports: HolderPorts,
+    private readonly ports: SessionsPorts,
     private readonly settings: SessionsSettings,
     machine?: HolderMachine,
   ) {
@@ -160,6 +165,11 @@ export class LockedSessions {
       this.running--;
       if (this.running === 0) this.onIdle?.();
     }
+  }
+
+  /** An id for a session that is to be made. */
+  newId(): string {
+    return this.ports.newId();
   }
 
   /** The handle of the scope around this call. Throws `no-scope` when there is none. */
@@ -318,7 +328,7 @@ export class LockedSessions {
       case 'lost':
         if (gate.held?.grant === event.grant) this.held--;
         this.ports.log.warn(
-          `session ${id}: the lock is lost (${event.why})${event.unsent ? ', and changes that write-back held back with it' : ''}`,
+          `session ${id}: the lock is lost (${event.why})${event.madeAreLost ? ', and with it changes of which write-back had given the results' : ''}`,
         );
         gate.lost(event.grant, event.why);
         break;

@@ -469,7 +469,7 @@ export class PartitionMachine {
     this.holders.renewed(holder, now);
     for (const [id, ageMs] of touches) {
       const session = this.owns(id) ? this.sessions.use(id) : undefined;
-      if (session?.grant?.holder === holder) this.changing(session, () => session.touch(now.wall - ageMs));
+      if (session?.grant?.holder === holder) this.touch(session, now.wall - ageMs);
     }
     const isHeld = ([id, token]: SessionToken) => {
       const grant = this.owns(id) ? this.sessions.use(id).grant : undefined;
@@ -481,6 +481,11 @@ export class PartitionMachine {
     const revoked = this.tokensOf(holder, this.watched, true);
     const more = reclaim.length > 0 ? { valid } : {};
     this.outputs.send(queue, { kind: 'renewed', n, leaseMs, ttlMs, partitions, recalled, revoked, ...more });
+  }
+
+  /** The session was used by its holder, at `wall` (rule 15). */
+  protected touch(session: SessionState, wall: number): void {
+    this.changing(session, () => session.touch(wall));
   }
 
   /** The holder's locks of these sessions, as many as a message may list. */
