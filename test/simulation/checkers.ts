@@ -8,7 +8,6 @@ import {
   decodeHead,
   decodeHolderFrame,
   decodeStoreFrame,
-  sameToken,
   type Revoked,
   type Token,
   type Version,
@@ -44,6 +43,8 @@ export interface Visit {
   readonly read: readonly string[];
   /** Whether the scope's process may still use the lock that the scope came in by. */
   readonly trusts: () => boolean;
+  /** Whether the store knows the session. */
+  readonly isKept: () => boolean;
   /** Somebody got in who should not have, had this scope's lock still been held: it must not end well. */
   overtakenBy?: string;
 }
@@ -71,7 +72,7 @@ export class Checkers implements NetworkTap {
   private readonly lines = new Map<string, { turn: number; line: Line[] }>();
   private readonly versions = new Map<string, Version>();
   private readonly grants = new Map<string, Token>();
-  private readonly sent = new Map<string, Token>();
+  private readonly sent = new Set<string>();
   private readonly returned = new Set<string>();
 
   /** When a renewal of a holder was last handed to a partition's store; when a grant was first recalled. */
@@ -81,6 +82,8 @@ export class Checkers implements NetworkTap {
   private readonly uses = new Map<string, number>();
   /** Changes whose answer is under way, and may come though they are gone. */
   private readonly doubtful = new Set<Mark>();
+  /** How often the power was lost. */
+  losses = 0;
   /** Until then two may hold one session: the record of a grant was lost with the power. */
   private blindUntil = -1;
 
@@ -113,7 +116,7 @@ export class Checkers implements NetworkTap {
       other.overtakenBy ??= visit.who;
     }
     here.add(visit);
-    this.used(visit.session);
+    if (visit.isKept()) this.used(visit.session);
   }
 
   /** A scope of a lost lock goes on until it ends, but it must not end well (rule 11). */
@@ -130,7 +133,7 @@ export class Checkers implements NetworkTap {
 
   leave(visit: Visit): void {
     this.inside.get(visit.session)?.delete(visit);
-    if (visit.trusts()) this.used(visit.session);
+    if (visit.isKept() && visit.trusts()) this.used(visit.session);
   }
 
   // Harm that may come to what was made: rule 20, and power loss with `process` durability. ------------------------------
@@ -169,6 +172,7 @@ export class Checkers implements NetworkTap {
     this.over.clear();
     this.versions.clear();
     this.grants.clear();
+    this.losses++;
     this.blindUntil = this.world.time + 2 * this.rules.leaseMs;
   }
 
@@ -252,13 +256,15 @@ export class Checkers implements NetworkTap {
   // Exclusion by token: rule 1, seen at the repository. -----------------------------------------------------------------
 
   written(writes: readonly SessionWrite[]): void {
-    for (const { session, head } of writes) {
+    for (const { session, head, delete: removed } of writes) {
       if (!head) {
         this.versions.delete(session);
         this.expired(session);
         continue;
       }
       const record = decodeHead(head);
+      // Nobody deletes attributes here: this session was removed, and made anew.
+      if (removed.length > 0 && record.destroyed === undefined) this.expired(session);
       const before = this.versions.get(session);
       if (before && compareVersions(record.version, before) < 0) {
         this.violation(`${session}: version ${record.version.join('.')} is written over ${before.join('.')}`);
@@ -332,9 +338,10 @@ export class Checkers implements NetworkTap {
       if (message.kind !== 'grant') continue;
       const line = this.line(message.session, turn);
       const at = line.findIndex((one) => one.holder === holder && one.request === message.request);
-      const last = this.sent.get(message.session);
-      this.sent.set(message.session, message.token);
-      if (last && sameToken(last, message.token)) {
+      const grant = `${message.session} ${message.token.join('.')}`;
+      const isRepeat = this.sent.has(grant);
+      this.sent.add(grant);
+      if (isRepeat) {
         // A repeated request, answered by the same grant again. If that was returned since, a later repeat may be in line.
         if (at >= 0 && this.returned.has(returnOf(holder, message)))
           line[at] = { ...line[at]!, unsure: true };

@@ -106,6 +106,9 @@ export class Day {
     const { random } = this.world;
     const process = this.deployment.process(name);
     const who = `${name}#${i}`;
+    // A stopped process reads the request when it goes on.
+    const isRead = new Promise<boolean>((resolve) => process.run(() => resolve(true)));
+    if (!(await Promise.race([isRead, process.killed.then(() => false)]))) return;
     const isNew = random.chance(0.1);
     const session = isNew ? `new-${who}` : random.pick(this.sessions);
     if (isNew) this.visitors.push(session);
@@ -126,6 +129,7 @@ export class Day {
       this.checkers.marks.set(id, made);
       handle.draft(attribute, () => []).push(id);
     };
+    const { losses } = this.checkers;
     const before = this.checkers.acknowledged();
     let committed = 0;
     let end: { next: string | undefined } | undefined;
@@ -138,7 +142,8 @@ export class Day {
         { ...locks, label: who, ...(aborts && { signal: aborts.signal }) },
         async (its) => {
           const handle = its as unknown as Lists;
-          visit = { who, session, write, read, trusts: trustOf(its, process) };
+          const isKept = () => (its as unknown as Inner).held.grant.token[0] > 0;
+          visit = { who, session, write, read, trusts: trustOf(its, process), isKept };
           this.checkers.enter(visit);
           this.world.trace(`${who} enters ${session} [${write.join()}|${read.join()}]`);
           try {
@@ -180,7 +185,7 @@ export class Day {
       this.checkers.turnedAway(who, session);
     }
     if (end && outcome !== 'refused') {
-      this.checkers.ended(session, end.next, outcome === 'acknowledged');
+      this.checkers.ended(session, end.next, outcome === 'acknowledged' && losses === this.checkers.losses);
       if (end.next !== undefined) this.visitors.push(end.next);
     }
     this.world.trace(`${who} ends: ${outcome}`);

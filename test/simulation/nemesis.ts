@@ -71,6 +71,18 @@ export class Nemesis {
         };
       },
       () => {
+        const ms = long();
+        return () => {
+          // What it has begun to write is written when it goes on: long after another one owns its partitions.
+          disk.slownessMs = 200;
+          this.later(100, () => {
+            disk.slownessMs = 4;
+            const [store] = deployment.storeNames;
+            if (store !== undefined) deployment.stop(store, 3_500 + ms, random.chance(0.5));
+          });
+        };
+      },
+      () => {
         const partition = partitionOf(`s${random.int(0, 2)}`, deployment.partitions);
         return () => network.breakPartition(partition);
       },

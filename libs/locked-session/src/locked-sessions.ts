@@ -308,6 +308,8 @@ export class LockedSessions {
   private happened(event: HolderEvent): void {
     if (event.kind === 'partitions') return this.counted(event.partitions);
     const id = event.kind === 'refused' ? event.session : event.grant.session;
+    // With write-back this may come when nobody here thinks of the session any more.
+    if (event.kind === 'lost') this.warnOfLoss(event);
     const gate = this.gates.get(id);
     if (!gate) return;
     switch (event.kind) {
@@ -327,15 +329,17 @@ export class LockedSessions {
         break;
       case 'lost':
         if (gate.held?.grant === event.grant) this.held--;
-        this.ports.log.warn(
-          `session ${id}: the lock is lost (${event.why})${event.madeAreLost ? ', and with it changes of which write-back had given the results' : ''}`,
-        );
         gate.lost(event.grant, event.why);
         break;
       case 'refused':
         gate.refused(event.why, event.detail);
     }
     this.forget(gate);
+  }
+
+  private warnOfLoss({ grant, why, madeAreLost }: Extract<HolderEvent, { kind: 'lost' }>): void {
+    const results = madeAreLost ? ', and with it changes of which write-back had given the results' : '';
+    this.ports.log.warn(`session ${grant.session}: the lock is lost (${why})${results}`);
   }
 
   /** Sessions must be looked for in the same partitions as everywhere: until then nothing is to be done here. */

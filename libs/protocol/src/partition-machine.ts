@@ -300,9 +300,13 @@ export class PartitionMachine {
       if (!isWaitedFor && reason === 'lease-over') return this.expire(session, now);
       this.revoke(session, grant, reason);
     }
+    if (this.isOutOfUse(session, grant, now)) this.endGrant(session, grant, now);
+  }
+
+  /** Whether nobody can use a revoked grant any more: its holder's lease has run out, as it was when it was revoked. */
+  protected isOutOfUse(session: SessionState, grant: GrantRecord, now: Now): boolean {
     session.limboEnd ??= this.holders.leaseEnd(grant.holder, now);
-    if (session.limboEnd <= now.mono || this.holders.hasLapsed(grant.holder, now))
-      this.endGrant(session, grant, now);
+    return session.limboEnd <= now.mono || this.holders.hasLapsed(grant.holder, now);
   }
 
   /** Why a grant that somebody waits for may be revoked; undefined while it may not. */
