@@ -55,6 +55,7 @@ export interface CheckedRules {
   readonly recallTimeoutMs: number;
   readonly ttlMs: number;
   readonly unreachableHolder: 'wait-for-lease' | 'revoke';
+  readonly writesBack: boolean;
 }
 
 interface Line {
@@ -123,7 +124,7 @@ export class Checkers implements NetworkTap {
   endedWell({ who, session, write, overtakenBy }: Visit): void {
     if (overtakenBy === undefined) return;
     if (write.length === 0 && this.rules.unreachableHolder === 'revoke') return; // stale reads for up to a lease
-    if (this.world.time < this.blindUntil && write.length === 0) return;
+    if (this.world.time < this.blindUntil && (write.length === 0 || this.rules.writesBack)) return;
     this.violation(`${who} ended well in ${session}, though ${overtakenBy} had got in before`);
   }
 
@@ -322,7 +323,7 @@ export class Checkers implements NetworkTap {
   }
 
   fromStore(holder: string, bytes: Uint8Array, turn: number): void {
-    const { partition, messages } = decodeStoreFrame(bytes);
+    const { partition, epoch, messages } = decodeStoreFrame(bytes);
     for (const message of messages) {
       this.world.trace(`store ${turn} → ${holder}: ${shown(message)}`);
       if (message.kind === 'recall' || (message.kind === 'grant' && message.contended)) {
@@ -339,7 +340,7 @@ export class Checkers implements NetworkTap {
       const line = this.line(message.session, turn);
       const at = line.findIndex((one) => one.holder === holder && one.request === message.request);
       const grant = `${message.session} ${message.token.join('.')}`;
-      const isRepeat = this.sent.has(grant);
+      const isRepeat = this.sent.has(grant) || message.token[0] < epoch;
       this.sent.add(grant);
       if (isRepeat) {
         // A repeated request, answered by the same grant again. If that was returned since, a later repeat may be in line.

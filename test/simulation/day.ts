@@ -179,7 +179,7 @@ export class Day {
     }
     let outcome: Outcome | undefined = outcomeOf(failure);
     if (outcome === undefined) throw failure;
-    if (outcome === 'acknowledged' && this.deployment.writesBack && !isNew && !end) outcome = 'made';
+    if (outcome === 'acknowledged' && this.deployment.writesBack && !end) outcome = 'made';
     for (const one of marks.slice(committed)) this.checkers.settle(one, outcome);
     if (failure instanceof LockedSessionError && failure.code === 'session-destroyed') {
       this.checkers.turnedAway(who, session);

@@ -98,10 +98,10 @@ export class Deployment {
   }: DeploymentOptions = {}) {
     this.world = new World(seed);
     this.storeSettings = { ...storeDefaults, ...store };
-    this.checkers = new Checkers(this.world, this.storeSettings);
+    this.holderSettings = { ...holderDefaults, ...holder };
+    this.checkers = new Checkers(this.world, { ...this.storeSettings, writesBack: this.writesBack });
     this.network = new Network(this.world, faults, this.checkers);
     this.disk = new Disk(this.world, this.checkers, variant.checksEpochs);
-    this.holderSettings = { ...holderDefaults, ...holder };
     this.drift = clockDrift;
     this.variant = variant;
     this.running = Array.from({ length: stores }, (_, i) => this.makeStore(`store${i + 1}`));

@@ -77,7 +77,9 @@ export class Process {
     const once = () => {
       if (!cancelled) task();
     };
-    this.world.after(delayMs / this.rate, () => this.run(once));
+    // No timer is finer than this: else rounding might have one fire again and again just before its time.
+    const leastMs = delayMs > 0 ? 0.01 : 0;
+    this.world.after(Math.max(leastMs, delayMs / this.rate), () => this.run(once));
     return () => (cancelled = true);
   }
 

@@ -49,6 +49,7 @@ export class HeldSession {
 
   /** A local session that the store has made now: from here on this is its grant. */
   become(grant: HeldGrant): void {
+    grant.used ||= this.current.used;
     this.current = grant;
     this.acknowledged();
   }
