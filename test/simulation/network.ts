@@ -112,9 +112,9 @@ export class Network {
     if (queue && active) this.lose(queue, active, 'the channel died');
   }
 
-  /** A holder's connection dies; another one comes up a little later. */
-  breakHolder(holder: string): void {
-    this.holders.get(holder)?.cut();
+  /** A holder's connection dies; another one comes up after `downMs` or a little later. */
+  breakHolder(holder: string, downMs = 0): void {
+    this.holders.get(holder)?.cut(downMs);
   }
 
   /** Nothing gets through from the holder, to it, or both ways, for a while; the broker closes a connection that is silent for too long. */

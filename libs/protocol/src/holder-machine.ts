@@ -80,7 +80,6 @@ export class HolderMachine {
   private readonly unanswered = new Set<Session>();
   /** Locks with changes that are held back, in the order of the first of them. */
   private readonly unsent = new Set<Grip>();
-  private readonly leases: Leases;
   /** Partitions to which something was said that a renewal must follow. */
   private readonly spoken = new Set<number>();
   /** Partitions of which a grant came without a lease. */
@@ -95,9 +94,10 @@ export class HolderMachine {
   private outbox = new Map<number, HolderMessage[]>();
   private events: HolderEvent[] = [];
 
-  constructor(protected readonly rules: HolderRules) {
-    this.leases = new Leases(rules);
-  }
+  constructor(
+    protected readonly rules: HolderRules,
+    private readonly leases = new Leases(rules),
+  ) {}
 
   /**
    * Asks for the lock, or keeps asking until `deadline` (monotonic) if it is later than before. `create` lets the store make the
@@ -525,7 +525,7 @@ export class HolderMachine {
   }
 
   /** Tells the store what was used since it heard last (rule 15). */
-  private touch(grips: readonly Grip[], now: Now): void {
+  protected touch(grips: readonly Grip[], now: Now): void {
     const touches = new Map<number, [string, number][]>();
     for (const grip of grips) {
       grip.used = false;

@@ -77,7 +77,6 @@ export class PartitionMachine {
   private readonly sessions = new SessionCache();
   /** Sessions that are revoked but not known to be out of use, and those that are due and held. */
   private readonly watched = new Set<SessionState>();
-  private readonly holders: Holders;
   private readonly outputs = new PendingOutputs(this.rules.ttlMs);
   private readonly waiting = new WaitingRoom(this.outputs);
   /** Grants made in this epoch: the second half of the next token. */
@@ -89,8 +88,8 @@ export class PartitionMachine {
     readonly epoch: number,
     protected readonly rules: StoreRules,
     ownership: Ownership,
+    private readonly holders = new Holders(rules, ownership),
   ) {
-    this.holders = new Holders(rules, ownership);
     this.lookedAt = ownership.since;
   }
 
@@ -493,7 +492,7 @@ export class PartitionMachine {
   }
 
   /** The holder's locks of these sessions, as many as a message may list. */
-  private tokensOf(holder: string, sessions: Iterable<SessionState>, revoked: boolean): [string, Token][] {
+  protected tokensOf(holder: string, sessions: Iterable<SessionState>, revoked: boolean): [string, Token][] {
     const tokens: [string, Token][] = [];
     for (const { id, grant } of sessions) {
       if (grant?.holder !== holder || grant.revoked !== revoked) continue;
