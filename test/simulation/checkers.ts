@@ -8,23 +8,31 @@ import {
   decodeHead,
   decodeHolderFrame,
   decodeStoreFrame,
-  sameToken,
+  type Revoked,
   type Token,
   type Version,
 } from '#protocol';
+import type { Log } from '#broker';
 import type { SessionWrite } from '#repository';
 import type { NetworkTap } from './network.js';
 import type { World } from './world.js';
 
 /** How a change ended for the one who asked for it. */
-export type Outcome = 'acknowledged' | 'refused' | 'unknown';
+export type Outcome =
+  | 'acknowledged'
+  | 'refused'
+  | 'unknown'
+  /** With write-back: made, and to be kept unless its holder comes to harm. */
+  | 'made';
 
 /** One change: a mark appended to an attribute's list. */
 export interface Mark {
   readonly id: string;
   readonly session: string;
   readonly attribute: string;
+  readonly holder: string;
   outcome: Outcome | 'pending';
+  acknowledgedAt: number;
 }
 
 /** A root scope while its body runs. */
@@ -33,12 +41,29 @@ export interface Visit {
   readonly session: string;
   readonly write: readonly string[];
   readonly read: readonly string[];
+  /** Whether the scope's process may still use the lock that the scope came in by. */
+  readonly trusts: () => boolean;
+  /** Whether the store knows the session. */
+  readonly isKept: () => boolean;
+  /** Somebody got in who should not have, had this scope's lock still been held: it must not end well. */
+  overtakenBy?: string;
+}
+
+/** What the checkers know of the stores' settings. */
+export interface CheckedRules {
+  readonly leaseMs: number;
+  readonly recallTimeoutMs: number;
+  readonly ttlMs: number;
+  readonly unreachableHolder: 'wait-for-lease' | 'revoke';
+  readonly writesBack: boolean;
 }
 
 interface Line {
   readonly holder: string;
   readonly request: number;
   readonly deadline: number;
+  /** A grant of it was returned and asked for again, in an order that cannot be seen from outside. */
+  readonly unsure?: boolean;
 }
 
 export class Checkers implements NetworkTap {
@@ -48,9 +73,25 @@ export class Checkers implements NetworkTap {
   private readonly lines = new Map<string, { turn: number; line: Line[] }>();
   private readonly versions = new Map<string, Version>();
   private readonly grants = new Map<string, Token>();
-  private readonly sent = new Map<string, Token>();
+  private readonly sent = new Set<string>();
+  private readonly returned = new Set<string>();
 
-  constructor(private readonly world: World) {}
+  /** When a renewal of a holder was last handed to a partition's store; when a grant was first recalled. */
+  private readonly renewals = new Map<string, number>();
+  private readonly recalls = new Map<string, number>();
+  /** When each session was last used for sure. */
+  private readonly uses = new Map<string, number>();
+  /** Changes whose answer is under way, and may come though they are gone. */
+  private readonly doubtful = new Set<Mark>();
+  /** How often the power was lost. */
+  losses = 0;
+  /** Until then two may hold one session: the record of a grant was lost with the power. */
+  private blindUntil = -1;
+
+  constructor(
+    private readonly world: World,
+    private readonly rules: CheckedRules,
+  ) {}
 
   violation(what: string): void {
     this.violations.push(`${this.world.time.toFixed(1)} ms: ${what}`);
@@ -69,13 +110,76 @@ export class Checkers implements NetworkTap {
         overlap(visit.write, other.write) ??
         overlap(visit.write, other.read) ??
         overlap(visit.read, other.write);
-      if (clash) this.violation(`${visit.who} and ${other.who} are both at '${clash}' of ${visit.session}`);
+      if (!clash) continue;
+      const allowed = this.rules.unreachableHolder === 'revoke' || this.world.time < this.blindUntil;
+      if (other.trusts() && !allowed)
+        this.violation(`${visit.who} and ${other.who} are both at '${clash}' of ${visit.session}`);
+      other.overtakenBy ??= visit.who;
     }
     here.add(visit);
+    if (visit.isKept()) this.used(visit.session);
+  }
+
+  /** A scope of a lost lock goes on until it ends, but it must not end well (rule 11). */
+  endedWell({ who, session, write, overtakenBy }: Visit): void {
+    if (overtakenBy === undefined) return;
+    if (write.length === 0 && this.rules.unreachableHolder === 'revoke') return; // stale reads for up to a lease
+    if (this.world.time < this.blindUntil && (write.length === 0 || this.rules.writesBack)) return;
+    this.violation(`${who} ended well in ${session}, though ${overtakenBy} had got in before`);
+  }
+
+  private used(session: string): void {
+    this.uses.set(session, this.world.time);
   }
 
   leave(visit: Visit): void {
     this.inside.get(visit.session)?.delete(visit);
+    if (visit.isKept() && visit.trusts()) this.used(visit.session);
+  }
+
+  // Harm that may come to what was made: rule 20, and power loss with `process` durability. ------------------------------
+
+  /** A holder's log, in which it says when it lost what write-back had held back. */
+  listen(holder: string, log: Log): Log {
+    const warn = (line: string) => {
+      log.warn(line);
+      const lost = /^session (\S+): .*write-back/.exec(line);
+      if (lost) this.lostUnsent(holder, lost[1]);
+    };
+    return { ...log, warn };
+  }
+
+  /** What the holder had only made, in one session or in all, may be gone. */
+  lostUnsent(holder: string, session?: string): void {
+    for (const mark of this.marks.values()) {
+      if (mark.outcome !== 'made' || mark.holder !== holder) continue;
+      if (session === undefined || mark.session === session) mark.outcome = 'unknown';
+    }
+  }
+
+  /** Writes since then were lost with the power: whatever was told since may not have happened. */
+  forget(since: number): void {
+    for (const mark of this.marks.values()) {
+      if (mark.outcome === 'made' || (mark.outcome === 'acknowledged' && mark.acknowledgedAt >= since))
+        mark.outcome = 'unknown';
+      if (mark.outcome === 'pending') this.doubtful.add(mark);
+    }
+    for (const { at, next } of this.moves) {
+      if (at < since) continue;
+      for (const mark of this.marks.values())
+        if (mark.session === next && mark.outcome !== 'refused') mark.outcome = 'unknown';
+    }
+    for (const session of this.over) this.uncertain.add(session);
+    this.over.clear();
+    this.versions.clear();
+    this.grants.clear();
+    this.losses++;
+    this.blindUntil = this.world.time + 2 * this.rules.leaseMs;
+  }
+
+  settle(mark: Mark, outcome: Outcome): void {
+    mark.outcome = this.doubtful.has(mark) && outcome !== 'refused' ? 'unknown' : outcome;
+    mark.acknowledgedAt = this.world.time;
   }
 
   // Every acknowledged change exactly once: rule 6. -------------------------------------------------------------------
@@ -85,14 +189,18 @@ export class Checkers implements NetworkTap {
   /** Sessions that are destroyed for sure, and those of which nobody can tell. */
   readonly over = new Set<string>();
   readonly uncertain = new Set<string>();
+  /** When sessions got another id. */
+  private readonly moves: { readonly at: number; readonly next: string }[] = [];
 
   /** The session has ended, or has gone on as `next` with all that was in it. */
   ended(session: string, next: string | undefined, sure: boolean): void {
     (sure ? this.over : this.uncertain).add(session);
+    if (next !== undefined) this.moves.push({ at: this.world.time, next });
+    if (!sure && next !== undefined) this.uncertain.add(next); // taken back when the end of the old one fails
     for (const [id, mark] of this.marks) {
       if (mark.session !== session) continue;
       if (sure && next !== undefined) this.marks.set(id, { ...mark, session: next });
-      else if (mark.outcome === 'acknowledged') mark.outcome = 'unknown';
+      else if (mark.outcome === 'acknowledged' || mark.outcome === 'made') mark.outcome = 'unknown';
     }
   }
 
@@ -122,8 +230,11 @@ export class Checkers implements NetworkTap {
     const seen = new Set(list);
     if (seen.size !== list.length)
       this.violation(`${who} sees a change twice in '${attribute}' of ${session}`);
-    for (const id of acknowledgedBefore) {
+    const mayBeStale =
+      who !== 'auditor' && (this.rules.unreachableHolder === 'revoke' || this.world.time < this.blindUntil);
+    for (const id of mayBeStale ? [] : acknowledgedBefore) {
       const mark = this.marks.get(id)!;
+      if (mark.outcome !== 'acknowledged' && mark.outcome !== 'made') continue; // it came to harm since
       if (mark.session === session && mark.attribute === attribute && !seen.has(id)) {
         this.violation(`${who} does not see ${id}, acknowledged before, in '${attribute}' of ${session}`);
       }
@@ -137,19 +248,24 @@ export class Checkers implements NetworkTap {
 
   acknowledged(): Set<string> {
     return new Set(
-      [...this.marks.values()].filter(({ outcome }) => outcome === 'acknowledged').map(({ id }) => id),
+      [...this.marks.values()]
+        .filter(({ outcome }) => outcome === 'acknowledged' || outcome === 'made')
+        .map(({ id }) => id),
     );
   }
 
   // Exclusion by token: rule 1, seen at the repository. -----------------------------------------------------------------
 
   written(writes: readonly SessionWrite[]): void {
-    for (const { session, head } of writes) {
+    for (const { session, head, delete: removed } of writes) {
       if (!head) {
         this.versions.delete(session);
+        this.expired(session);
         continue;
       }
       const record = decodeHead(head);
+      // Nobody deletes attributes here: this session was removed, and made anew.
+      if (removed.length > 0 && record.destroyed === undefined) this.expired(session);
       const before = this.versions.get(session);
       if (before && compareVersions(record.version, before) < 0) {
         this.violation(`${session}: version ${record.version.join('.')} is written over ${before.join('.')}`);
@@ -166,12 +282,28 @@ export class Checkers implements NetworkTap {
     }
   }
 
+  /** Removed: a tombstone whose time is over, or a session that nobody used for so long (rule 15). Touches come every ttl/8, and some are under way. */
+  private expired(session: string): void {
+    const idleMs = this.world.time - (this.uses.get(session) ?? -Infinity);
+    const isTombstone = this.over.has(session) || this.uncertain.has(session);
+    if (!isTombstone && idleMs < this.rules.ttlMs * (3 / 4))
+      this.violation(`${session} expires ${idleMs.toFixed(0)} ms after it was used (rule 15)`);
+    for (const mark of this.marks.values()) {
+      if (mark.session !== session || mark.outcome === 'refused') continue;
+      if (mark.outcome === 'pending') this.doubtful.add(mark);
+      else mark.outcome = 'unknown';
+    }
+  }
+
   // Order of grants: rule 2, seen on the wire. --------------------------------------------------------------------------
 
-  toStore(_partition: number, bytes: Uint8Array, turn: number): void {
+  toStore(partition: number, bytes: Uint8Array, turn: number): void {
     const { holder, messages } = decodeHolderFrame(bytes);
     for (const message of messages) {
       this.world.trace(`${holder} → store ${turn}: ${shown(message)}`);
+      if (message.kind === 'renew') this.renewals.set(`${holder} ${partition}`, this.world.time);
+      if (message.kind === 'leave') this.left(holder);
+      if (message.kind === 'release') this.returned.add(returnOf(holder, message));
       if (message.kind !== 'acquire' && message.kind !== 'cancel') continue;
       const line = this.line(message.session, turn);
       const { request } = message;
@@ -182,7 +314,7 @@ export class Checkers implements NetworkTap {
       }
       const deadline = this.world.time + message.waitMs;
       const lives = at >= 0 && line[at]!.request === request && line[at]!.deadline > this.world.time;
-      if (lives) line[at] = { holder, request, deadline };
+      if (lives) line[at] = { ...line[at]!, deadline };
       else {
         if (at >= 0) line.splice(at, 1);
         line.push({ holder, request, deadline });
@@ -191,8 +323,14 @@ export class Checkers implements NetworkTap {
   }
 
   fromStore(holder: string, bytes: Uint8Array, turn: number): void {
-    for (const message of decodeStoreFrame(bytes).messages) {
+    const { partition, epoch, messages } = decodeStoreFrame(bytes);
+    for (const message of messages) {
       this.world.trace(`store ${turn} → ${holder}: ${shown(message)}`);
+      if (message.kind === 'recall' || (message.kind === 'grant' && message.contended)) {
+        const recall = `${message.session} ${message.token.join('.')}`;
+        if (!this.recalls.has(recall)) this.recalls.set(recall, this.world.time);
+      }
+      if (message.kind === 'revoked') this.revoked(holder, partition, message);
       if (message.kind === 'refused' && message.request !== undefined) {
         const { line } = this.lines.get(message.session) ?? { line: [] };
         const at = line.findIndex((one) => one.holder === holder && one.request === message.request);
@@ -201,15 +339,25 @@ export class Checkers implements NetworkTap {
       if (message.kind !== 'grant') continue;
       const line = this.line(message.session, turn);
       const at = line.findIndex((one) => one.holder === holder && one.request === message.request);
-      const last = this.sent.get(message.session);
-      this.sent.set(message.session, message.token);
-      if (last && sameToken(last, message.token)) {
-        if (at >= 0) line.splice(at, 1); // a repeated request, answered by the same grant again
+      const grant = `${message.session} ${message.token.join('.')}`;
+      const isRepeat = this.sent.has(grant) || message.token[0] < epoch;
+      this.sent.add(grant);
+      if (isRepeat) {
+        // A repeated request, answered by the same grant again. If that was returned since, a later repeat may be in line.
+        if (at >= 0 && this.returned.has(returnOf(holder, message)))
+          line[at] = { ...line[at]!, unsure: true };
+        else if (at >= 0) line.splice(at, 1);
+        continue;
+      }
+      if (at >= 0 && line[at]!.unsure) {
+        line.splice(at, 1);
         continue;
       }
       if (at < 0) continue; // an old duplicate of a request, taken for a new one: its grant will come back
       // A request whose time is nearly over may be skipped; so may one that came while this was decided.
-      const passed = line.slice(0, at).filter(({ deadline }) => deadline > this.world.time + 1);
+      const passed = line
+        .slice(0, at)
+        .filter(({ deadline, unsure }) => !unsure && deadline > this.world.time + 1);
       for (const other of passed) {
         this.violation(`${message.session}: ${holder} is granted before ${other.holder}, who asked first`);
       }
@@ -217,11 +365,44 @@ export class Checkers implements NetworkTap {
     }
   }
 
+  /** The store takes nothing away but for a waiter, from a holder that is silent for a lease or has not released in time (rule 10). */
+  private revoked(holder: string, partition: number, { session, token, why }: Revoked): void {
+    this.revocations++;
+    this.lostUnsent(holder, session);
+    const since = (at = -Infinity) => this.world.time - at;
+    const silentMs = since(this.renewals.get(`${holder} ${partition}`));
+    const recalledMs = since(this.recalls.get(`${session} ${token.join('.')}`) ?? this.world.time);
+    const { leaseMs, recallTimeoutMs, unreachableHolder } = this.rules;
+    const slack = 0.98; // clocks differ
+    const late = why === 'recall-timeout' && recalledMs >= recallTimeoutMs * slack;
+    const silent = why === 'lease-over' && (silentMs >= leaseMs * slack || this.gone.has(holder));
+    if (!late && !silent && unreachableHolder !== 'revoke')
+      this.violation(
+        `${session} is revoked from ${holder} (${why}) ${silentMs.toFixed(0)} ms after a renewal and ` +
+          `${recalledMs.toFixed(0)} ms after the recall`,
+      );
+  }
+
+  private left(holder: string): void {
+    this.gone.add(holder);
+    for (const { line } of this.lines.values()) {
+      const at = line.findIndex((one) => one.holder === holder);
+      if (at >= 0) line.splice(at, 1);
+    }
+  }
+
+  private readonly gone = new Set<string>();
+  revocations = 0;
+
   private line(session: string, turn: number): Line[] {
     let line = this.lines.get(session);
     if (line?.turn !== turn) this.lines.set(session, (line = { turn, line: [] }));
     return line.line;
   }
+}
+
+function returnOf(holder: string, { session, token }: { session: string; token: Token }): string {
+  return `${holder} ${session} ${token.join('.')}`;
 }
 
 function overlap(a: readonly string[], b: readonly string[]): string | undefined {
