@@ -9,7 +9,7 @@ import { decodeHolderFrame, decodeStoreFrame, encodeHolderFrame, encodeStoreFram
 import { FrameError } from './fields.js';
 import { limits } from './limits.js';
 import type { HolderMessage, StoreMessage } from './messages.js';
-import { changes } from './pair.harness.js';
+import { changes } from './words.harness.js';
 
 const { set } = changes({ cart: '2 things', user: 'me' });
 const change = { session: 's', token: [1, 300], seq: 2, set, delete: ['old'] } as const;

@@ -248,6 +248,8 @@ export class HolderMachine {
       return;
     }
     for (const message of frame.messages) {
+      // A store speaks for the sessions of its partition, and of no other.
+      if ('session' in message && partitionOf(message.session, this.rules.partitions) !== partition) continue;
       switch (message.kind) {
         case 'grant':
           this.granted(message, partition, now);

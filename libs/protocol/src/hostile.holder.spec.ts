@@ -10,7 +10,8 @@ import type { HeldGrant, HolderEvent } from './holder-outputs.js';
 import { HolderMachine } from './holder-machine.js';
 import type { HolderMessage, RefusalReason, RevocationReason, StoreMessage } from './messages.js';
 import type { Token } from './order.js';
-import { changes, testRules } from './pair.harness.js';
+import { testRules } from './pair.harness.js';
+import { changes } from './words.harness.js';
 
 const rules = { ...testRules, partitions: 4, writeBackMs: 0 };
 const sessions = ['s0', 's1', 's2'];

@@ -7,7 +7,7 @@ import { HolderMachine, type HolderRules } from './holder-machine.js';
 import type { HeldGrant } from './holder-outputs.js';
 import type { HolderMessage, StoreMessage } from './messages.js';
 import type { Now } from './order.js';
-import { asText, changes } from './pair.harness.js';
+import { asText, changes } from './words.harness.js';
 import { PartitionMachine, type StoreRules } from './partition-machine.js';
 import { decodeAttribute, decodeHead, encodeAttribute, encodeHead, type SessionRecord } from './record.js';
 import { Judge, type Rows } from './siege.judge.js';

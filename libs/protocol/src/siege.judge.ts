@@ -7,7 +7,7 @@ import type { GrantRecord, SessionRecord } from './record.js';
 import { decodeAttribute } from './record.js';
 import type { HolderMessage, StoreMessage } from './messages.js';
 import { compareTokens, compareVersions, sameToken, type Now, type Token, type Version } from './order.js';
-import { asText } from './pair.harness.js';
+import { asText } from './words.harness.js';
 import type { PartitionMachine, StoreRules } from './partition-machine.js';
 
 export interface StoredRow {
