@@ -3,15 +3,19 @@
  * scenes (scenes.spec.ts) play on it.
  */
 import { LockedSessions, type SessionsSettings } from '#locked-session';
-import { MemoryRepository, type SessionRepository } from '#repository';
+import type { HolderMachine, HolderRules } from '#protocol';
 import { Store, type MachineFactory, type StoreCoreSettings } from '#store';
 import { Checkers } from './checkers.js';
+import { Disk } from './disk.js';
 import { Network, type NetworkFaults } from './network.js';
+import { Process } from './process.js';
 import { World } from './world.js';
 
 /** What a canary changes: the rules under test, switched off one at a time. */
 export interface Variant {
   readonly machine?: MachineFactory;
+  readonly holder?: (rules: HolderRules) => HolderMachine;
+  readonly checksEpochs?: boolean;
 }
 
 export interface DeploymentOptions {
@@ -21,6 +25,8 @@ export interface DeploymentOptions {
   readonly variant?: Variant;
   readonly store?: Partial<StoreCoreSettings>;
   readonly holder?: Partial<SessionsSettings>;
+  /** Clocks run this much fast or slow at most: 0.005 is half a percent. */
+  readonly clockDrift?: number;
 }
 
 const calm: NetworkFaults = { drop: 0, duplicate: 0, delayMs: 1 };
@@ -62,29 +68,54 @@ const holderDefaults: SessionsSettings = {
   closeMs: 5_000,
 };
 
+interface RunningStore {
+  readonly process: Process;
+  readonly store: Store;
+}
+
 export class Deployment {
   readonly world: World;
   readonly checkers: Checkers;
   readonly network: Network;
+  readonly disk: Disk;
   readonly holders = new Map<string, LockedSessions>();
-  readonly stores: readonly Store[];
   readonly partitions = storeDefaults.partitions;
+  readonly storeSettings: StoreCoreSettings;
+  private readonly processes = new Map<string, Process>();
   private readonly holderSettings: SessionsSettings;
+  private readonly drift: number;
+  private running: RunningStore[];
+  private ids = 0;
 
-  constructor({ seed = 1, faults = calm, stores = 1, variant = {}, store, holder }: DeploymentOptions = {}) {
+  constructor({
+    seed = 1,
+    faults = calm,
+    stores = 1,
+    variant = {},
+    store,
+    holder,
+    clockDrift = 0,
+  }: DeploymentOptions = {}) {
     this.world = new World(seed);
-    this.checkers = new Checkers(this.world);
-    this.network = new Network(this.world, faults, this.checkers);
+    this.storeSettings = { ...storeDefaults, ...store };
     this.holderSettings = { ...holderDefaults, ...holder };
-    const { clock } = this.world;
-    const base = new MemoryRepository();
-    this.stores = Array.from({ length: stores }, (_, i) => {
-      const name = `store${i + 1}`;
-      const broker = this.network.broker(name);
-      const repository = watched(base, this.world, this.checkers);
-      const ports = { broker, repository, clock, log: this.world.log(name) };
-      return new Store(ports, { ...storeDefaults, ...store }, variant.machine);
-    });
+    this.checkers = new Checkers(this.world, { ...this.storeSettings, writesBack: this.writesBack });
+    this.network = new Network(this.world, faults, this.checkers);
+    this.disk = new Disk(this.world, this.checkers, variant.checksEpochs);
+    this.drift = clockDrift;
+    this.variant = variant;
+    this.running = Array.from({ length: stores }, (_, i) => this.makeStore(`store${i + 1}`));
+  }
+
+  private readonly variant: Variant;
+
+  /** Results come before their changes are sent (rule 20). */
+  get writesBack(): boolean {
+    return this.holderSettings.writeBackMs > 0;
+  }
+
+  get stores(): readonly Store[] {
+    return this.running.map(({ store }) => store);
   }
 
   async start(): Promise<void> {
@@ -93,11 +124,66 @@ export class Deployment {
 
   /** An app-server process, which joins at once. */
   async holder(name: string, settings: Partial<SessionsSettings> = {}): Promise<LockedSessions> {
-    const ports = { broker: this.network.broker(name), clock: this.world.clock, log: this.world.log(name) };
-    const holder = new LockedSessions(name, ports, { ...this.holderSettings, ...settings });
+    const process = this.process(name);
+    const ports = {
+      broker: this.network.broker(process),
+      clock: process.clock,
+      log: this.checkers.listen(name, this.world.log(name)),
+      newId: () => `regenerated-${++this.ids}`,
+    };
+    const all = { ...this.holderSettings, ...settings };
+    const holder = new LockedSessions(name, ports, all, this.variant.holder?.(all));
     this.holders.set(name, holder);
     await holder.start();
     return holder;
+  }
+
+  /** The process of a holder or store: for pauses. */
+  process(name: string): Process {
+    let process = this.processes.get(name);
+    if (!process) {
+      const rate = 1 + (2 * this.world.random.next() - 1) * this.drift;
+      this.processes.set(name, (process = new Process(this.world, name, rate)));
+    }
+    return process;
+  }
+
+  /** Stops a holder or a store; the broker notices when that lasts. */
+  stop(name: string, ms: number, suspended = false): void {
+    const process = this.process(name);
+    process.stop(ms, suspended);
+    this.network.silenced(process);
+  }
+
+  kill(name: string): void {
+    const process = this.process(name);
+    process.kill();
+    this.network.silenced(process);
+    this.holders.delete(name);
+    this.running = this.running.filter((one) => one.process !== process);
+  }
+
+  /** A new store process, over what is on the disk. */
+  async startStore(name: string): Promise<void> {
+    const one = this.makeStore(name);
+    this.running.push(one);
+    await one.store.start();
+  }
+
+  /** Names of the stores that run. */
+  get storeNames(): string[] {
+    return this.running.map(({ process }) => process.name);
+  }
+
+  private makeStore(name: string): RunningStore {
+    const process = this.process(name);
+    const ports = {
+      broker: this.network.broker(process),
+      repository: this.disk.view(process),
+      clock: process.clock,
+      log: this.world.log(name),
+    };
+    return { process, store: new Store(ports, this.storeSettings, this.variant.machine) };
   }
 
   /** Runs the world until the promise has settled, for at most `limitMs` of its time. */
@@ -125,25 +211,4 @@ export class Deployment {
         checkers.violation(`${name} ends with ${held} held and ${waiting} waiting`);
     }
   }
-}
-
-/** A repository that takes its time, with the checkers looking at what it has written. */
-function watched(base: SessionRepository, world: World, checkers: Checkers): SessionRepository {
-  const later = async <T>(call: () => Promise<T>): Promise<T> => {
-    await world.sleep(world.random.next() * 4);
-    return call();
-  };
-  return {
-    open: async () => {},
-    deployment: () => base.deployment(),
-    claim: (...of) => later(() => base.claim(...of)),
-    load: (...of) => later(() => base.load(...of)),
-    due: (...of) => later(() => base.due(...of)),
-    apply: (partition, epoch, writes) =>
-      later(async () => {
-        await base.apply(partition, epoch, writes);
-        checkers.written(writes);
-      }),
-    close: async () => {},
-  };
 }

@@ -30,15 +30,11 @@ async function run(): Promise<number> {
   const first = wholeNumber('first', values.first);
   const variant = variantOf(values.canary);
   const started = performance.now();
-  const total = { steps: 0, grants: 0, recalls: 0, acknowledged: 0, unknown: 0 };
+  const total = { steps: 0, grants: 0, recalls: 0, revocations: 0, faults: 0, acknowledged: 0, unknown: 0 };
   let failed = 0;
   for (let seed = first; seed < first + seeds; seed++) {
     const report = await simulate(seed, variant, values.trace ? (line) => console.log(line) : undefined);
-    total.steps += report.steps;
-    total.grants += report.grants;
-    total.recalls += report.recalls;
-    total.acknowledged += report.acknowledged;
-    total.unknown += report.unknown;
+    for (const key of Object.keys(total) as (keyof typeof total)[]) total[key] += report[key];
     if (report.violations.length === 0) continue;
     failed++;
     if (failed > 5) continue;
@@ -49,7 +45,8 @@ async function run(): Promise<number> {
   }
   const seconds = (performance.now() - started) / 1_000;
   console.log(
-    `${seeds} seeds from ${first}, ${total.steps} steps, ${total.grants} grants, ${total.recalls} recalls, ` +
+    `${seeds} seeds from ${first}, ${total.steps} steps, ${total.faults} faults, ${total.grants} grants, ${total.recalls} recalls, ` +
+      `${total.revocations} revocations, ` +
       `${total.acknowledged} changes acknowledged, ${total.unknown} unknown, ` +
       `${failed} seeds with violations, ${seconds.toFixed(1)} s`,
   );

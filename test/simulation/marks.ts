@@ -4,7 +4,12 @@
  */
 
 /** How a change ended for the one who asked for it. */
-export type Outcome = 'acknowledged' | 'refused' | 'unknown';
+export type Outcome =
+  | 'acknowledged'
+  | 'refused'
+  | 'unknown'
+  /** With write-back: made, and to be kept unless its holder comes to harm. */
+  | 'made';
 
 /** One change: a mark appended to an attribute's list. */
 export interface Mark {

@@ -11,7 +11,11 @@ import type {
   PartitionServer,
   ServeOptions,
 } from '#broker';
+import type { Process } from './process.js';
 import type { World } from './world.js';
+
+/** A connection that is silent for this long is closed by the broker, in milliseconds. */
+const heartbeatMs = 3_000;
 
 export interface NetworkFaults {
   /** Probabilities for each frame. */
@@ -39,6 +43,11 @@ class Hop {
   private free = 0;
   constructor(private readonly world: World) {}
 
+  /** Nothing gets through for a while; what was sent arrives then. */
+  stall(ms: number): void {
+    this.free = Math.max(this.free, this.world.time + ms);
+  }
+
   carry(delayMs: number, arrive: () => void): void {
     this.free = Math.max(this.free, this.world.time + delayMs);
     this.world.after(this.free - this.world.time, arrive);
@@ -51,13 +60,16 @@ class Member {
   readonly unacked = new Map<number, Frame>();
   out: Hop;
   in: Hop;
+  /** It is out of the line for good. */
   gone = false;
+  /** Its channel is dead: what it sends goes nowhere. */
+  cut = false;
 
   constructor(
     world: World,
     readonly server: PartitionServer,
     readonly prefetch: number,
-    readonly name: string,
+    readonly process: Process,
   ) {
     this.out = new Hop(world);
     this.in = new Hop(world);
@@ -83,12 +95,12 @@ export class Network {
     private readonly tap: NetworkTap,
   ) {}
 
-  broker(name: string): Broker {
+  broker(process: Process): Broker {
     const counters = { framesSent: 0, framesReceived: 0, framesDropped: 0, reconnects: 0 };
     return {
       counters,
-      serve: async (partition, options, server) => this.serve(name, partition, options, server),
-      join: async (holder, client) => this.join(holder, client),
+      serve: async (partition, options, server) => this.serve(process, partition, options, server),
+      join: async (holder, client) => this.join(process, holder, client),
       close: async () => {},
     };
   }
@@ -100,9 +112,44 @@ export class Network {
     if (queue && active) this.lose(queue, active, 'the channel died');
   }
 
-  /** A holder's connection dies; another one comes up a little later. */
-  breakHolder(holder: string): void {
-    this.holders.get(holder)?.cut();
+  /** A holder's connection dies; another one comes up after `downMs` or a little later. */
+  breakHolder(holder: string, downMs = 0): void {
+    this.holders.get(holder)?.cut(downMs);
+  }
+
+  /** Nothing gets through from the holder, to it, or both ways, for a while; the broker closes a connection that is silent for too long. */
+  stallHolder(holder: string, ms: number, way: 'out' | 'in' | 'both'): void {
+    const side = this.holders.get(holder);
+    if (!side) return;
+    this.world.trace(
+      `${holder}: nothing gets ${way === 'both' ? 'in or out' : way} for ${Math.round(ms)} ms`,
+    );
+    side.stall(ms, way);
+    if (ms > heartbeatMs) this.world.after(heartbeatMs, () => side.cut(ms - heartbeatMs));
+  }
+
+  /** A process has died or is stopped: the broker finds out, at once or by its silence. */
+  silenced(process: Process): void {
+    const lose = () => {
+      for (const side of this.holders.values()) if (side.process === process) side.cut();
+      for (const queue of this.partitions.values()) {
+        for (const member of [...queue.line]) {
+          if (member.process === process) this.lose(queue, member, 'the connection was closed');
+        }
+      }
+    };
+    if (process.isDead) lose();
+    else this.world.after(heartbeatMs, () => !process.isRunning && lose());
+  }
+
+  /** The broker dies with all that was under way, and comes back. */
+  restart(downMs: number): void {
+    this.world.trace(`the broker is down for ${Math.round(downMs)} ms`);
+    for (const side of this.holders.values()) side.cut(downMs);
+    for (const queue of this.partitions.values()) {
+      for (const member of [...queue.line]) this.lose(queue, member, 'the broker went away', downMs);
+      queue.ready = [];
+    }
   }
 
   /** How long a hop takes; how often a frame arrives: 0, 1 or 2 times. */
@@ -122,19 +169,19 @@ export class Network {
   }
 
   private serve(
-    name: string,
+    process: Process,
     partition: number,
     { prefetch }: ServeOptions,
     server: PartitionServer,
   ): PartitionLink {
     const queue = this.queue(partition);
-    const member = new Member(this.world, server, prefetch, name);
+    const member = new Member(this.world, server, prefetch, process);
     member.turn = ++this.turns;
     queue.line.push(member);
     this.world.after(0, () => this.deliver(partition, queue));
     return {
       send: (to, bytes) => {
-        if (member.gone) return false;
+        if (member.gone || member.cut) return false;
         this.tap.fromStore(to.split('.')[0]!, bytes, member.turn);
         const { turn } = member;
         for (const delayMs of this.fate()) {
@@ -171,29 +218,36 @@ export class Network {
           });
         },
       };
-      active.in.carry(this.world.random.next() * this.faults.delayMs, () => {
-        if (turn !== active.turn || active.gone) return;
-        this.tap.toStore(partition, frame.bytes, turn);
-        active.server.received(delivery);
-      });
+      active.in.carry(this.world.random.next() * this.faults.delayMs, () =>
+        active.process.run(() => {
+          if (turn !== active.turn || active.gone) return;
+          this.tap.toStore(partition, frame.bytes, turn);
+          active.server.received(delivery);
+        }),
+      );
     }
   }
 
-  private lose(queue: PartitionQueue, member: Member, reason: string): void {
+  private lose(queue: PartitionQueue, member: Member, reason: string, downMs = 0): void {
     if (member.gone || !queue.line.includes(member)) return;
     this.requeue(queue, member);
     queue.line = queue.line.filter((other) => other !== member);
     member.turn = ++this.turns;
+    member.cut = true;
     member.in = new Hop(this.world);
     member.out = new Hop(this.world);
     const partition = [...this.partitions].find(([, other]) => other === queue)![0];
-    this.world.trace(`partition ${partition}: ${member.name} loses its turn: ${reason}`);
-    this.world.after(this.world.random.next() * 20, () => member.server.lost(reason));
-    this.world.after(20 + this.world.random.next() * 50, () => {
-      if (member.gone) return;
-      queue.line.push(member);
-      this.deliver(partition, queue);
-    });
+    this.world.trace(`partition ${partition}: ${member.process.name} loses its turn: ${reason}`);
+    const { process } = member;
+    this.world.after(this.world.random.next() * 20, () => process.run(() => member.server.lost(reason)));
+    this.world.after(downMs + 20 + this.world.random.next() * 50, () =>
+      process.run(() => {
+        if (member.gone) return;
+        member.cut = false;
+        queue.line.push(member);
+        this.deliver(partition, queue);
+      }),
+    );
     this.deliver(partition, queue);
   }
 
@@ -208,8 +262,8 @@ export class Network {
     return queue;
   }
 
-  private join(holder: string, client: HolderClient): HolderLink {
-    const side = new HolderSide(this, holder, client);
+  private join(process: Process, holder: string, client: HolderClient): HolderLink {
+    const side = new HolderSide(this, process, holder, client);
     this.holders.set(holder, side);
     this.world.after(1, () => side.connect());
     return side;
@@ -220,7 +274,7 @@ export class Network {
     if (side) return side.receive(bytes);
     const { turn } = member;
     member.in.carry(this.world.random.next() * this.faults.delayMs, () => {
-      if (turn === member.turn && !member.gone) member.server.unreachable(to);
+      if (turn === member.turn && !member.gone) member.process.run(() => member.server.unreachable(to));
     });
   }
 }
@@ -228,37 +282,51 @@ export class Network {
 class HolderSide implements HolderLink {
   private queue: string | undefined;
   private connections = 0;
-  private hop: Hop;
+  private out: Hop;
+  private in: Hop;
   private closed = false;
 
   constructor(
     private readonly network: Network,
+    readonly process: Process,
     private readonly holder: string,
     private readonly client: HolderClient,
   ) {
-    this.hop = new Hop(network.world);
+    this.out = new Hop(network.world);
+    this.in = new Hop(network.world);
   }
 
   connect(): void {
-    if (this.closed) return;
-    this.queue = `${this.holder}.${++this.connections}`;
-    this.hop = new Hop(this.network.world);
-    this.client.connected(this.queue);
+    this.process.run(() => {
+      if (this.closed) return;
+      const queue = `${this.holder}.${++this.connections}`;
+      this.queue = queue;
+      this.out = new Hop(this.network.world);
+      this.in = new Hop(this.network.world);
+      this.client.connected(queue);
+    });
   }
 
-  cut(): void {
+  stall(ms: number, way: 'out' | 'in' | 'both'): void {
+    if (way !== 'in') this.out.stall(ms);
+    if (way !== 'out') this.in.stall(ms);
+  }
+
+  /** The connection is gone, and its queue with it; another one comes up after `downMs` or a little later. */
+  cut(downMs = 0): void {
     if (this.queue === undefined) return;
     this.queue = undefined;
-    this.network.world.trace(`${this.holder}: connection cut`);
-    this.client.disconnected('cut');
-    this.network.world.after(5 + this.network.world.random.next() * 500, () => this.connect());
+    const { world } = this.network;
+    world.trace(`${this.holder}: connection cut`);
+    this.process.run(() => this.client.disconnected('cut'));
+    world.after(downMs + 5 + world.random.next() * 500, () => this.connect());
   }
 
   send(partition: number, bytes: Uint8Array): boolean {
     const { queue } = this;
     if (queue === undefined) return false;
     for (const delayMs of this.network.fate()) {
-      this.hop.carry(delayMs, () => {
+      this.out.carry(delayMs, () => {
         // What is under way when the connection dies never arrives.
         if (queue === this.queue) this.network.arrive(partition, { bytes, sender: queue });
       });
@@ -271,11 +339,17 @@ class HolderSide implements HolderLink {
   }
 
   receive(bytes: Uint8Array): void {
-    this.client.received(bytes);
+    const { queue } = this;
+    this.in.carry(0, () =>
+      this.process.run(() => {
+        if (queue === this.queue) this.client.received(bytes);
+      }),
+    );
   }
 
   async close(): Promise<void> {
     this.closed = true;
-    this.queue = undefined;
+    // What was sent before is delivered first.
+    this.out.carry(0, () => (this.queue = undefined));
   }
 }

@@ -100,19 +100,7 @@ describe('the lock between processes', () => {
     expect(await until(other)).toEqual(['nested']);
   });
 
-  it('rule 5, race 13: 2,000 queued scopes hold another process up for no longer than the drain budget', async () => {
-    const { until, world, one, two } = await scene({
-      holder: { maxWaitingScopes: 5_000, waitMs: 60_000, drainBudgetMs: 100 },
-    });
-    await until(add(one, 'first'));
-    const queued = Array.from({ length: 2_000 }, () => run(one, { write: ['a'] }, () => world.sleep(10)));
-    const asked = world.time;
-    await until(run(two, { read: ['a'] }, () => {}));
-    expect(world.time - asked).toBeLessThan(200);
-    await until(Promise.all(queued));
-  });
-
-  it('rule 2, race 14: the deadline of the first scope does not end the request that later scopes wait for', async () => {
+  it('rule 2: the deadline of the first scope does not end the request that later scopes wait for', async () => {
     const { until, world, one, two } = await scene();
     const goOn = gate();
     const inside = gate();
@@ -195,7 +183,7 @@ describe('the lock between processes', () => {
     await until(inside.opened);
     const impatient = codeOf(run(one, { waitMs: 100 }, () => {}));
     await world.run(() => two.counters().recalls === 1, 1_000);
-    deployment.network.breakHolder('one');
+    deployment.network.breakHolder('one', 500);
     goOn.open();
     await until(holding);
     expect(await until(impatient)).toBe('wait-timeout');
@@ -313,25 +301,6 @@ describe('scopes of one process', () => {
       }),
     );
     expect(await until(read(one))).toEqual(['first', 'second']);
-  });
-
-  it('rule 18, race 12: two children of one scope take turns at an attribute, and commit with their root', async () => {
-    const { until, world, one, two } = await scene();
-    await until(
-      run(one, { write: ['b'] }, () =>
-        Promise.all(
-          ['x', 'y'].map((mark) =>
-            run(one, { write: ['a'] }, async (session) => {
-              const list = [...(session.get('a') ?? [])];
-              await world.sleep(5);
-              session.set('a', [...list, mark]);
-            }),
-          ),
-        ),
-      ),
-    );
-    expect(one.counters().commits).toBe(1);
-    expect(await until(read(two))).toEqual(['x', 'y']);
   });
 
   it('rule 18: a child that outlives its root goes on as a root of its own', async () => {

@@ -49,6 +49,7 @@ export class HeldSession {
 
   /** A local session that the store has made now: from here on this is its grant. */
   become(grant: HeldGrant): void {
+    grant.used ||= this.current.used;
     this.current = grant;
     this.acknowledged();
   }
@@ -128,9 +129,14 @@ export class HeldSession {
   /** The lock is lost: every scope inside is told by its signal, and every result that waits fails. */
   lose(error: LockedSessionError): void {
     this.acknowledged();
+    this.abandon(error);
+    for (const result of this.results.splice(0)) result.reject(error);
+  }
+
+  /** The lock is given back while scopes run: they fail. What was sent before may still be acknowledged. */
+  abandon(error: LockedSessionError): void {
     this.lost = error;
     this.aborter?.abort(error);
-    for (const result of this.results.splice(0)) result.reject(error);
   }
 
   /** Aborted when the lock is lost. Made on first use: a controller costs more than the lock. */

@@ -12,6 +12,7 @@ import {
   type HeldGrant,
   type HolderEvent,
   type HolderRules,
+  type StoreFrame,
 } from '#protocol';
 
 export interface HolderPorts {
@@ -130,10 +131,9 @@ export class HolderDriver {
   private received(bytes: Uint8Array): void {
     this.counters.framesReceived++;
     this.heard();
+    let frame: StoreFrame;
     try {
-      const frame = decodeStoreFrame(bytes);
-      this.counters.messagesReceived += frame.messages.length;
-      this.machine.receive(frame, this.ports.clock.now());
+      frame = decodeStoreFrame(bytes);
     } catch (error) {
       this.counters.badFrames++;
       this.ports.log.warn(
@@ -141,7 +141,10 @@ export class HolderDriver {
       );
       return;
     }
-    for (const event of this.machine.takeEvents()) this.onEvent(event);
+    this.counters.messagesReceived += frame.messages.length;
+    this.machine.receive(frame, this.ports.clock.now(), () => {
+      for (const event of this.machine.takeEvents()) this.onEvent(event);
+    });
     this.flushSoon();
   }
 

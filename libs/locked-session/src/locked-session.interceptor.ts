@@ -17,7 +17,7 @@ import type { LockSpec } from './lock-plan.js';
 import { LockedSessionError } from './errors.js';
 import { LockedSessions, type RunOptions } from './locked-sessions.js';
 import type { Scope } from './scope.js';
-import { newSessionId, SessionCookie } from './session-cookie.js';
+import type { SessionCookie } from './session-cookie.js';
 import type { Served, SessionHandle } from './session-handle.js';
 
 export const lockedSessionMetadata = 'locked-session:lock';
@@ -67,7 +67,7 @@ export class LockedSessionInterceptor implements NestInterceptor {
   private async handle(context: ExecutionContext, next: CallHandler): Promise<unknown> {
     try {
       const { binding, known, newcomer } = this.route(context);
-      const { cookie, resolve } = binding;
+      const { sessions, cookie, resolve } = binding;
       const body = () => {
         if (isAbandoned(context)) throw clientGone(known.label!);
         return lastValueFrom(next.handle(), { defaultValue: undefined });
@@ -75,7 +75,7 @@ export class LockedSessionInterceptor implements NestInterceptor {
       if (!cookie) return (await this.run(context, binding, await resolve!(context), known, body)).result;
 
       const given = cookie.read(requestOf(context).headers.cookie);
-      if (!given) return await this.serve(context, binding, newSessionId(), newcomer, body);
+      if (!given) return await this.serve(context, binding, sessions.newId(), newcomer, body);
       let begun = false;
       const begin = () => {
         begun = true;
@@ -87,10 +87,10 @@ export class LockedSessionInterceptor implements NestInterceptor {
         const code = error instanceof LockedSessionError && !begun ? error.code : undefined;
         // An id that the store does not know is never adopted: the visitor gets another one (rule 14).
         if (code === 'unknown-session')
-          return await this.serve(context, binding, newSessionId(), newcomer, body);
+          return await this.serve(context, binding, sessions.newId(), newcomer, body);
         // A slow request of a session that is over: it gets no cookie, which might replace the one of a new login (rule 17).
         if (code === 'session-destroyed')
-          return (await this.run(context, binding, newSessionId(), { ...newcomer, unkept: true }, body))
+          return (await this.run(context, binding, sessions.newId(), { ...newcomer, unkept: true }, body))
             .result;
         throw error;
       }

@@ -16,7 +16,7 @@ import { LockedSessionError } from './errors.js';
 import { bindingToken, SessionBinding } from './locked-session.interceptor.js';
 import { readLockedSessionOptions, type LockedSessionOptions } from './locked-session.settings.js';
 import { LockedSessions } from './locked-sessions.js';
-import { SessionCookie } from './session-cookie.js';
+import { newSessionId, SessionCookie } from './session-cookie.js';
 
 export interface LockedSessionExtras {
   /** Visible in every module without importing this one there. Default true. */
@@ -101,7 +101,7 @@ function makeBinding(options: LockedSessionOptions): SessionBinding {
   const broker = 'join' in settings.broker ? settings.broker : new AmqpBroker({ ...settings.broker, log });
   const sessions = new LockedSessions(
     randomUUID(),
-    { broker, clock: systemClock, log },
+    { broker, clock: systemClock, log, newId: newSessionId },
     { ...settings, writeBackMs: settings.writePolicy === 'write-back' ? settings.writeBackMs : 0 },
   );
   return new SessionBinding(sessions, cookie && new SessionCookie(cookie), resolve, onServed);

@@ -18,6 +18,11 @@ import { currentScope, requireScope, Scope } from './scope.js';
 import { SessionGate, type GateKeeper, type GateSettings, type WaitOptions } from './session-gate.js';
 import type { SessionHandle } from './session-handle.js';
 
+export interface SessionsPorts extends HolderPorts {
+  /** Makes a session's id that nobody can guess. */
+  readonly newId: () => string;
+}
+
 export interface SessionsSettings extends HolderRules, GateSettings {
   /** How long a scope waits for its locks, in milliseconds, unless it says otherwise. */
   readonly waitMs: number;
@@ -76,7 +81,7 @@ export class LockedSessions {
   /** `holder` names this incarnation of the process: never used before, never again. */
   constructor(
     holder: string,
-    private readonly ports: HolderPorts,
+    private readonly ports: SessionsPorts,
     private readonly settings: SessionsSettings,
     machine?: HolderMachine,
   ) {
@@ -160,6 +165,11 @@ export class LockedSessions {
       this.running--;
       if (this.running === 0) this.onIdle?.();
     }
+  }
+
+  /** An id for a session that is to be made. */
+  newId(): string {
+    return this.ports.newId();
   }
 
   /** The handle of the scope around this call. Throws `no-scope` when there is none. */
@@ -298,6 +308,8 @@ export class LockedSessions {
   private happened(event: HolderEvent): void {
     if (event.kind === 'partitions') return this.counted(event.partitions);
     const id = event.kind === 'refused' ? event.session : event.grant.session;
+    // With write-back this may come when nobody here thinks of the session any more.
+    if (event.kind === 'lost') this.warnOfLoss(event);
     const gate = this.gates.get(id);
     if (!gate) return;
     switch (event.kind) {
@@ -317,15 +329,17 @@ export class LockedSessions {
         break;
       case 'lost':
         if (gate.held?.grant === event.grant) this.held--;
-        this.ports.log.warn(
-          `session ${id}: the lock is lost (${event.why})${event.unsent ? ', and changes that write-back held back with it' : ''}`,
-        );
         gate.lost(event.grant, event.why);
         break;
       case 'refused':
         gate.refused(event.why, event.detail);
     }
     this.forget(gate);
+  }
+
+  private warnOfLoss({ grant, why, madeAreLost }: Extract<HolderEvent, { kind: 'lost' }>): void {
+    const results = madeAreLost ? ', and with it changes of which write-back had given the results' : '';
+    this.ports.log.warn(`session ${grant.session}: the lock is lost (${why})${results}`);
   }
 
   /** Sessions must be looked for in the same partitions as everywhere: until then nothing is to be done here. */

@@ -8,7 +8,6 @@ import type { Hold, LockOwner, LockRequest } from './lock-waits.js';
 import { LockedSessionError } from './errors.js';
 import { sessionDestroyed } from './gate-errors.js';
 import { wholeSession } from './lock-plan.js';
-import { newSessionId } from './session-cookie.js';
 import type { HeldSession } from './held-session.js';
 import type { LockedSessions } from './locked-sessions.js';
 import type { AttributeName, AttributeValue, Frozen, Served, SessionHandle } from './session-handle.js';
@@ -145,7 +144,7 @@ export class Scope implements SessionHandle, LockOwner {
 
   regenerate(): string {
     this.checkWhole('regenerate');
-    return (this.root.nextId = newSessionId());
+    return (this.root.nextId = this.sessions.newId());
   }
 
   async commit(): Promise<void> {

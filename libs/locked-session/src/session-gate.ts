@@ -238,7 +238,7 @@ export class SessionGate {
     const { held } = this;
     if (!held || held.grant instanceof LocalGrant) return;
     const error = errors.shuttingDown();
-    held.lose(error);
+    held.abandon(error);
     for (const entrant of [...this.inside]) entrant.settle(error);
     this.release(held);
   }

@@ -3,7 +3,8 @@ import { HolderMachine, type HolderRules } from './holder-machine.js';
 import type { HeldGrant, HolderEvent } from './holder-outputs.js';
 import type { Grant, Refused, StoreMessage } from './messages.js';
 import type { Token, Version } from './order.js';
-import { changes, shown, testRules } from './pair.harness.js';
+import { testRules } from './pair.harness.js';
+import { changes, shown } from './words.harness.js';
 
 export class AppServer {
   readonly machine: HolderMachine;

@@ -9,6 +9,7 @@ import { FrameError, shown, type Field } from './fields.js';
 import { limits } from './limits.js';
 import { protocolVersion } from './messages.js';
 import type { HolderFrame, HolderMessage, StoreFrame, StoreMessage } from './messages.js';
+import { checkPlain } from './plain-msgpack.js';
 
 /** Throws a `FrameError` when a field breaks its limits: nothing is sent that the other side would not take. */
 export function encodeHolderFrame(frame: Omit<HolderFrame, 'version'>): Uint8Array {
@@ -208,6 +209,7 @@ function pack(frame: unknown[]): Uint8Array {
 
 function unpack(bytes: Uint8Array, direction: 'h' | 's', headers: number): unknown[] {
   if (bytes.length > limits.frameBytes) throw new FrameError(`a frame of ${bytes.length} bytes`);
+  checkPlain(bytes);
   let frame: unknown;
   try {
     frame = unpackr.unpack(bytes);

@@ -1,10 +1,11 @@
 /** For specs: the store's machine alone. A test says something as a holder and gets the answers, as text. */
 import type { Acquire, HolderMessage } from './messages.js';
 import type { Token } from './order.js';
-import { changes, shown, testRules } from './pair.harness.js';
+import { testRules } from './pair.harness.js';
 import { PartitionMachine, type StoreRules } from './partition-machine.js';
 import type { SessionRecord } from './record.js';
 import type { StoreOutputs } from './store-outputs.js';
+import { changes, shown } from './words.harness.js';
 
 /** A machine at a desk: the test says something as a holder and gets the answers, as text. */
 export class Desk {

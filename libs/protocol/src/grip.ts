@@ -27,8 +27,8 @@ interface Unsent {
 /** What a holder still has of a session that it does not hold any more. */
 export type KnownCopy = Pick<Grip, 'version' | 'attributes'>;
 
-/** The lock that a grant brings. Undefined when it builds on a copy that is not here. */
-export function gripOf(grant: Grant, known: KnownCopy | undefined, now: Now): Grip | undefined {
+/** The lock that a grant brings, on a request of `askedAt`. Undefined when it builds on a copy that is not here. */
+export function gripOf(grant: Grant, known: KnownCopy | undefined, askedAt: number): Grip | undefined {
   const attributes = assemble(grant, known);
   if (!attributes) return undefined;
   const { session, token, seq, version, contended } = grant;
@@ -41,7 +41,7 @@ export function gripOf(grant: Grant, known: KnownCopy | undefined, now: Now): Gr
     attributes,
     version,
     used: false,
-    touchedAt: now.mono,
+    touchedAt: askedAt, // the store saw the session used when it granted, which may be long ago
     trust: -1,
     unsent: undefined,
   };

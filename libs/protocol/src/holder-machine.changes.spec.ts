@@ -1,7 +1,7 @@
 /** The holder's machine: changes on their way, their answers and their refusals. */
 import { beforeEach, describe, expect, it } from 'vitest';
 import { AppServer, committed, granted, recall, refusedChange, released } from './app-server.harness.js';
-import { changes } from './pair.harness.js';
+import { changes } from './words.harness.js';
 
 let app: AppServer;
 beforeEach(() => {

@@ -12,7 +12,8 @@ import {
 } from './app-server.harness.js';
 import { HolderMachine } from './holder-machine.js';
 import { limits } from './limits.js';
-import { asText, changes, shown, testRules } from './pair.harness.js';
+import { testRules } from './pair.harness.js';
+import { asText, changes, shown } from './words.harness.js';
 import { partitionOf } from './session-id.js';
 
 let app: AppServer;

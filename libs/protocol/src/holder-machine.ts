@@ -41,6 +41,7 @@ interface Wait {
   deadline: number;
   /** Which deadline the store was told last, and when. */
   told: number;
+  readonly askedAt: number;
   sentAt: number;
   /** No grant up to this token is accepted: it was returned (rule 12). */
   floor: Token | undefined;
@@ -79,7 +80,6 @@ export class HolderMachine {
   private readonly unanswered = new Set<Session>();
   /** Locks with changes that are held back, in the order of the first of them. */
   private readonly unsent = new Set<Grip>();
-  private readonly leases: Leases;
   /** Partitions to which something was said that a renewal must follow. */
   private readonly spoken = new Set<number>();
   /** Partitions of which a grant came without a lease. */
@@ -94,9 +94,10 @@ export class HolderMachine {
   private outbox = new Map<number, HolderMessage[]>();
   private events: HolderEvent[] = [];
 
-  constructor(protected readonly rules: HolderRules) {
-    this.leases = new Leases(rules);
-  }
+  constructor(
+    protected readonly rules: HolderRules,
+    private readonly leases = new Leases(rules),
+  ) {}
 
   /**
    * Asks for the lock, or keeps asking until `deadline` (monotonic) if it is later than before. `create` lets the store make the
@@ -108,7 +109,15 @@ export class HolderMachine {
     const { wait } = session;
     if (!wait) {
       const request = ++this.requests;
-      session.wait = { request, create, deadline, told: deadline, sentAt: now.mono, floor: undefined };
+      session.wait = {
+        request,
+        create,
+        deadline,
+        told: deadline,
+        askedAt: now.mono,
+        sentAt: now.mono,
+        floor: undefined,
+      };
       this.unanswered.add(session);
       if (!this.leases.runs(session.partition, now)) this.askFor(session.partition, now);
       this.sendAcquire(session, session.wait, now);
@@ -182,11 +191,15 @@ export class HolderMachine {
 
   /** Whether a held lock may be used without asking (rules 8 and 9). If not, the store is asked, and its answer is told as `trusted` or `lost`. */
   trusts(grant: HeldGrant, now: Now): boolean {
-    const grip = grant as Grip;
-    const partition = partitionOf(grip.session, this.rules.partitions);
-    if (this.leases.trusts(partition, grip, now)) return true;
-    this.askFor(partition, now);
+    if (this.isTrusted(grant, now)) return true;
+    this.askFor(partitionOf(grant.session, this.rules.partitions), now);
     return false;
+  }
+
+  /** The same, and nobody is asked. */
+  isTrusted(grant: HeldGrant, now: Now): boolean {
+    const session = this.sessions.get(grant.session);
+    return session?.grip === grant && this.leases.trusts(session.partition, session.grip, now);
   }
 
   /** Says to every store that this holder has gone, so that nobody waits for its lease (rule 3). What is held must have been released before. */
@@ -226,7 +239,8 @@ export class HolderMachine {
     return this.sessions.size > 0 || !this.leases.needed().next().done;
   }
 
-  receive(frame: StoreFrame, now: Now): void {
+  /** `told` is called after each message, so that nothing has changed since when its events are taken. */
+  receive(frame: StoreFrame, now: Now, told: () => void = () => {}): void {
     const { partition, epoch } = frame;
     const owner = this.leases.heard(partition, epoch);
     if (owner === 'stale') {
@@ -234,6 +248,8 @@ export class HolderMachine {
       return;
     }
     for (const message of frame.messages) {
+      // A store speaks for the sessions of its partition, and of no other.
+      if ('session' in message && partitionOf(message.session, this.rules.partitions) !== partition) continue;
       switch (message.kind) {
         case 'grant':
           this.granted(message, partition, now);
@@ -257,6 +273,7 @@ export class HolderMachine {
         case 'revoked':
           this.revoked(message.session, message.token, partition);
       }
+      told();
     }
     this.renewSpoken(now);
     if (owner === 'new' || this.doubtful.delete(partition)) this.renew(partition, now);
@@ -291,7 +308,9 @@ export class HolderMachine {
       return;
     }
     const grip =
-      session && this.acceptable(session, message) ? gripOf(message, session.known, now) : undefined;
+      session && this.acceptable(session, message)
+        ? gripOf(message, session.known, session.wait!.askedAt)
+        : undefined;
     if (!session || !grip) return this.giveBack(id, token, partition);
     this.withdraw(session);
     if (this.leases.hold(partition, grip, now)) return this.accept(session, grip);
@@ -445,11 +464,13 @@ export class HolderMachine {
       ? session?.grip
       : session?.flights.find((flight) => mine(flight.grip))?.grip;
     if (!session || !grip) return;
+    const isWritten = !grip.unsent && !session.flights.some((flight) => flight.grip === grip);
     session.flights = session.flights.filter((flight) => flight.grip !== grip);
     if (session.grip === grip) this.letGo(session);
     if (session.known === grip) session.known = undefined;
     this.unsent.delete(grip);
-    this.events.push({ kind: 'lost', grant: grip, why, unsent: grip.unsent !== undefined });
+    const madeAreLost = this.rules.writeBackMs > 0 && !isWritten;
+    this.events.push({ kind: 'lost', grant: grip, why, madeAreLost });
     this.settle(session);
   }
 
@@ -506,7 +527,7 @@ export class HolderMachine {
   }
 
   /** Tells the store what was used since it heard last (rule 15). */
-  private touch(grips: readonly Grip[], now: Now): void {
+  protected touch(grips: readonly Grip[], now: Now): void {
     const touches = new Map<number, [string, number][]>();
     for (const grip of grips) {
       grip.used = false;

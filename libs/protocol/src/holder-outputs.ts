@@ -34,14 +34,14 @@ export type HolderEvent =
   /** The store says that the lock, which was in doubt, is still held. */
   | { readonly kind: 'trusted'; readonly grant: HeldGrant }
   /**
-   * Nothing sent under the grant after `grant.acknowledged` is applied; with `outcome-unknown`, perhaps. The grant is over. `unsent`: changes
-   * that were held back are lost with it.
+   * Nothing sent under the grant after `grant.acknowledged` is applied; with `outcome-unknown`, perhaps. The grant is over. `madeAreLost`: with
+   * write-back, changes whose results were given already are among it.
    */
   | {
       readonly kind: 'lost';
       readonly grant: HeldGrant;
       readonly why: RefusalReason;
-      readonly unsent: boolean;
+      readonly madeAreLost: boolean;
     }
   /** The store counts this many partitions: told whenever it says another number than before. */
   | { readonly kind: 'partitions'; readonly partitions: number }

@@ -101,7 +101,7 @@ export class Holders {
   }
 
   /** Nothing has come from anybody for so long that the way here may be blocked, or this process was paused: nobody can be called silent. */
-  private isDeaf(now: Now): boolean {
+  protected isDeaf(now: Now): boolean {
     return now.mono - this.heardAt > this.rules.leaseMs / 2;
   }
 }

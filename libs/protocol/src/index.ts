@@ -12,6 +12,7 @@ export {
   type HolderFrame,
   type HolderMessage,
   type RefusalReason,
+  type Revoked,
   type StoreFrame,
   type StoreMessage,
 } from './messages.js';

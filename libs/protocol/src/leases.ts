@@ -24,6 +24,8 @@ export interface LeaseRules {
 
 /** A holder trusts this much of a lease: the rest is for clocks that run at different rates (rule 8). */
 const trusted = 0.9;
+/** However short a lease is said to be, it is not renewed more often than this, in milliseconds. */
+const leastRenewMs = 30;
 /** Most renewals of a partition whose answer is looked for, the latest first. */
 const mostAsked = 16;
 /** Most messages of a partition that are said again; beyond it the oldest are left to chance. */
@@ -64,6 +66,11 @@ class Lease {
     if (ageMs < trusted * this.leaseMs) return true;
     this.doubt();
     return false;
+  }
+
+  /** How often it is renewed while all is well, in milliseconds. */
+  get calmMs(): number {
+    return Math.max(leastRenewMs, this.leaseMs / 3);
   }
 
   doubt(): void {
@@ -122,7 +129,8 @@ export class Leases {
 
   /** Something came from a store of this epoch: whether it owns the partition since we heard it last, still, or no more (rule 13). */
   heard(partition: number, epoch: number): 'new' | 'same' | 'stale' {
-    const lease = this.of(partition);
+    const lease = this.partitions.get(partition);
+    if (!lease) return 'stale'; // it was never asked, and has nothing to say
     const before = lease.epoch;
     if (epoch < before) return 'stale';
     lease.epoch = epoch;
@@ -211,12 +219,12 @@ export class Leases {
 
   /** The shortest time after which something may be due, in milliseconds. */
   get shortestMs(): number {
-    const leases = [...this.partitions.values()].map(({ leaseMs }) => leaseMs / 3);
+    const leases = [...this.partitions.values()].map(({ calmMs }) => calmMs);
     return Math.min(this.rules.renewMs, this.rules.repeatMs, ...leases);
   }
 
   private everyMs(lease: Lease, now: Now): number {
-    const calmMs = Math.min(this.rules.renewMs, lease.leaseMs / 3);
+    const calmMs = Math.min(this.rules.renewMs, lease.calmMs);
     const calm = lease.runs(now) && lease.doubted.length === 0;
     return calm ? calmMs : Math.min(calmMs, this.rules.repeatMs);
   }

@@ -1,16 +1,17 @@
 /**
  * For specs: a store's machine and the machines of several holders, joined on virtual time. What a holder says at once travels in one frame (requests
- * in their own), what a store says in a frame for each message. A frame takes `hopMs`, in order; a test may lose, double or hold back single ones, cut a holder's connection, let another store take over, or take
- * the last writes away as a power loss does. What was said is kept as text, to be compared with a transcript.
+ * in their own), what a store says in a frame for each message. A frame takes `hopMs`, in order; a test may lose, double or hold back single ones, cut a holder's connection, pause either side, let another store take over, or take
+ * the last writes away as a power loss does. Either machine may be replaced by one with a rule switched off. What was said is kept as text, to be compared with a transcript.
  */
-import { decodeHolderFrame, decodeStoreFrame, encodeHolderFrame, encodeStoreFrame } from './codec.js';
+import { decodeHolderFrame, encodeHolderFrame, encodeStoreFrame } from './codec.js';
 import { intoFrames } from './frames.js';
 import { HolderMachine, type HolderRules } from './holder-machine.js';
-import type { HeldGrant, HolderEvent } from './holder-outputs.js';
-import type { Changes, HolderMessage, StoreMessage } from './messages.js';
+import type { HolderMessage, StoreMessage } from './messages.js';
 import type { Now } from './order.js';
 import { PartitionMachine, type StoreRules } from './partition-machine.js';
 import { decodeAttribute, decodeHead, encodeAttribute, encodeHead, type SessionRecord } from './record.js';
+import { TestHolder } from './test-holder.harness.js';
+import { asText, shown } from './words.harness.js';
 
 export const testRules: StoreRules & HolderRules = {
   partitions: 1,
@@ -28,6 +29,14 @@ export const testRules: StoreRules & HolderRules = {
 };
 
 const hopMs = 1;
+/** How often the store looks for sessions that are due, in milliseconds. */
+const scanMs = 1_000;
+
+/** What plays the two sides: a race shows what happens when a rule is switched off in one of them. */
+export interface Machines {
+  readonly holder: (rules: HolderRules) => HolderMachine;
+  readonly store: (...of: ConstructorParameters<typeof PartitionMachine>) => PartitionMachine;
+}
 
 type Kind = (HolderMessage | StoreMessage)['kind'];
 type Fate = 'lost' | 'twice' | ((arrive: () => void) => void);
@@ -49,9 +58,22 @@ export class Pair {
   private readonly disk: ReadonlyMap<string, StoredRow>[] = [new Map()];
   private readonly unsettled = new Map<number, Uint8Array>();
   private deliveries = 0;
+  private epoch = 0;
+  /** What is held up on its way to the store. */
+  private waiting: Uint8Array[] | undefined;
+  private paused = false;
+  private readonly machines: Machines;
 
-  constructor(private readonly rules: StoreRules & HolderRules = testRules) {
-    this.store = this.ownedBy(1);
+  constructor(
+    private readonly rules: StoreRules & HolderRules = testRules,
+    machines: Partial<Machines> = {},
+  ) {
+    this.machines = {
+      holder: (of) => new HolderMachine(of),
+      store: (...of) => new PartitionMachine(...of),
+      ...machines,
+    };
+    this.store = this.claimed();
   }
 
   get now(): Now {
@@ -61,7 +83,8 @@ export class Pair {
   /** A holder with a connection; made when it is named for the first time. */
   holder(name: string): TestHolder {
     let holder = this.holders.get(name);
-    if (!holder) this.holders.set(name, (holder = new TestHolder(name, this, new HolderMachine(this.rules))));
+    if (!holder)
+      this.holders.set(name, (holder = new TestHolder(name, this, this.machines.holder(this.rules))));
     return holder;
   }
 
@@ -71,12 +94,48 @@ export class Pair {
       this.time++;
       while (this.onWay.length > 0 && this.onWay[0]!.at <= this.time) this.onWay.shift()!.arrive();
       for (const holder of this.holders.values()) holder.tick();
-      if (this.store.nextDeadline <= this.time) {
-        this.store.tick(this.now);
-        this.flushStore();
-      }
+      if (!this.paused) this.storeTimers();
     }
     return this;
+  }
+
+  /** What is said to the store waits. */
+  holdUp(): void {
+    this.waiting = [];
+  }
+
+  letThrough(): void {
+    const waiting = this.waiting ?? [];
+    this.waiting = undefined;
+    for (const bytes of waiting) this.toStore(bytes);
+  }
+
+  /** The store's process stands still. */
+  pauseStore(): void {
+    this.paused = true;
+    this.holdUp();
+  }
+
+  /** The store goes on: its timers fire before it reads what waited. */
+  resumeStore(): void {
+    this.paused = false;
+    this.storeTimers();
+    this.letThrough();
+  }
+
+  private storeTimers(): void {
+    if (this.time % scanMs === 0) this.scan();
+    if (this.store.nextDeadline <= this.time) this.store.tick(this.now);
+    this.flushStore();
+  }
+
+  private scan(): void {
+    const due = [...this.disk.at(-1)!].flatMap(([session, { head }]) => {
+      const expires = decodeHead(head).mark ?? Infinity;
+      return expires <= this.now.wall ? [{ session, expires }] : [];
+    });
+    for (const { session } of due) this.store.load(session, this.recordOf(session));
+    this.store.due(due, this.now);
   }
 
   /** What was said since the last call, without renewals. */
@@ -84,9 +143,9 @@ export class Pair {
     return this.said.splice(0).filter((line) => !/: renew(ed)? \d+$/.test(line));
   }
 
-  /** The next frame with a message of this kind is lost. */
-  lose(kind: Kind): this {
-    this.fates.push({ kind, fate: 'lost' });
+  /** The next frame with a message of this kind is lost; or the next `times`. */
+  lose(kind: Kind, times = 1): this {
+    for (let i = 0; i < times; i++) this.fates.push({ kind, fate: 'lost' });
     return this;
   }
 
@@ -103,6 +162,13 @@ export class Pair {
     return () => arrive?.();
   }
 
+  /** The next frame with a message of this kind arrives, and once more when the returned function is called. */
+  redeliver(kind: Kind): () => void {
+    let arrive: (() => void) | undefined;
+    this.fates.push({ kind, fate: (now) => (now(), (arrive = now)) });
+    return () => arrive?.();
+  }
+
   /** Nothing is lost, doubled or held back any more. */
   heal(): void {
     this.fates.length = 0;
@@ -111,15 +177,15 @@ export class Pair {
   /** Another store claims the partition, after the last `lostFlushes` writes were lost with the power. Unsettled frames are delivered to it. */
   takeOver(lostFlushes = 0): void {
     this.disk.length -= lostFlushes;
-    this.store = this.ownedBy(this.store.epoch + 1);
+    this.store = this.claimed();
     const again = [...this.unsettled.values()];
     this.unsettled.clear();
     for (const bytes of again) this.toStore(bytes);
   }
 
-  private ownedBy(epoch: number): PartitionMachine {
-    const { leaseMs } = this.rules;
-    return new PartitionMachine(0, epoch, this.rules, { since: this.time, longestLeaseMs: leaseMs });
+  private claimed(): PartitionMachine {
+    const ownership = { since: this.time, longestLeaseMs: this.rules.leaseMs };
+    return this.machines.store(0, ++this.epoch, this.rules, ownership);
   }
 
   /** Frames that the store has not acknowledged. */
@@ -135,6 +201,7 @@ export class Pair {
 
   fromHolder(holder: TestHolder, partition: number, messages: readonly HolderMessage[]): void {
     const { name, queue } = holder;
+    if (holder.cutOff) return;
     for (const frame of intoFrames(messages)) {
       const bytes = encodeHolderFrame({ partition, holder: name, queue, messages: frame });
       for (const message of frame) this.said.push(`${name}: ${shown(message)}`);
@@ -143,6 +210,7 @@ export class Pair {
   }
 
   private toStore(bytes: Uint8Array): void {
+    if (this.waiting) return void this.waiting.push(bytes);
     const frame = decodeHolderFrame(bytes);
     for (const id of this.store.missing(frame)) this.store.load(id, this.recordOf(id));
     this.unsettled.set(++this.deliveries, bytes);
@@ -194,149 +262,4 @@ export class Pair {
     const attributes = [...row.attributes].map(([name, bytes]) => [name, decodeAttribute(bytes)] as const);
     return { ...decodeHead(row.head), attributes: new Map(attributes) };
   }
-}
-
-/** A process that uses what it is granted as the test says. */
-export class TestHolder {
-  /** What happened since the last `happened`. */
-  private events: string[] = [];
-  private readonly grants = new Map<string, HeldGrant>();
-  private connections = 1;
-  /** Gives a recalled lock back at once. */
-  polite = false;
-
-  constructor(
-    readonly name: string,
-    private readonly pair: Pair,
-    readonly machine: HolderMachine,
-  ) {}
-
-  get queue(): string {
-    return `${this.name}.${this.connections}`;
-  }
-
-  /** Asks for the lock of a session that may be made, for `waitMs` or until `giveUp`. */
-  want(session: string, waitMs = 10_000, create: Record<string, string> = {}): this {
-    const { time, now } = this.pair;
-    this.machine.want(session, time + waitMs, changes(create).set, now);
-    return this.flush();
-  }
-
-  giveUp(session: string): this {
-    this.machine.giveUp(session, this.pair.now);
-    return this.flush();
-  }
-
-  /** The grant that this holder has. Throws when it has none. */
-  held(session: string): HeldGrant {
-    const grant = this.grants.get(session);
-    if (!grant) throw new Error(`${this.name} does not hold ${session}`);
-    return grant;
-  }
-
-  holds(session: string): boolean {
-    return this.grants.has(session);
-  }
-
-  /** What this holder sees of a session that it holds. */
-  sees(session: string): Record<string, string> {
-    return asText([...this.held(session).attributes].map(([name, { bytes }]) => [name, bytes]));
-  }
-
-  commit(session: string, set: Record<string, string>, ...removed: string[]): this {
-    this.machine.commit(this.held(session), changes(set, removed), this.pair.now);
-    return this.flush();
-  }
-
-  release(session: string, set: Record<string, string> = {}): this {
-    const grant = this.held(session);
-    this.grants.delete(session);
-    this.machine.release(grant, changes(set), this.pair.now);
-    return this.flush();
-  }
-
-  /** The connection is lost with all that is under way, and another one stands. */
-  reconnect(): this {
-    this.connections++;
-    this.machine.takeMessages();
-    this.machine.connected(this.pair.now);
-    return this.flush();
-  }
-
-  /** Events since the last call, as text. */
-  happened(): string[] {
-    return this.events.splice(0);
-  }
-
-  receive(bytes: Uint8Array): void {
-    this.machine.receive(decodeStoreFrame(bytes), this.pair.now);
-    for (const event of this.machine.takeEvents()) this.note(event);
-    this.flush();
-  }
-
-  tick(): void {
-    this.machine.tick(this.pair.now);
-    this.flush();
-  }
-
-  private note(event: HolderEvent): void {
-    if (event.kind === 'partitions') return;
-    if (event.kind === 'refused') {
-      this.events.push(`refused ${event.session} ${event.why}`);
-      return;
-    }
-    const { grant } = event;
-    const { session, token, acknowledged } = grant;
-    const more =
-      event.kind === 'acknowledged' ? ` ${acknowledged}` : event.kind === 'lost' ? ` ${event.why}` : '';
-    this.events.push(`${event.kind} ${session} ${token.join('.')}${more}`);
-    if (event.kind === 'granted') this.grants.set(session, grant);
-    if (event.kind === 'lost' && this.grants.get(session) === grant) this.grants.delete(session);
-    const recalled = event.kind === 'recalled' || (event.kind === 'granted' && event.contended);
-    if (recalled && this.polite) this.release(session);
-  }
-
-  private flush(): this {
-    for (const [partition, messages] of this.machine.takeMessages())
-      this.pair.fromHolder(this, partition, messages);
-    return this;
-  }
-}
-
-/** Changes with texts as values. */
-export function changes(set: Record<string, string> = {}, removed: readonly string[] = []): Changes {
-  const encoder = new TextEncoder();
-  const values = Object.entries(set).map(([name, text]) => [name, encoder.encode(text)] as const);
-  return { set: new Map(values), delete: removed };
-}
-
-export function asText(values: Iterable<readonly [string, Uint8Array]>): Record<string, string> {
-  const decoder = new TextDecoder();
-  return Object.fromEntries([...values].map(([name, bytes]) => [name, decoder.decode(bytes)]));
-}
-
-/** A message in one line, for example `grant s #1 1.1 {cart=2} contended`: what is empty or usual is left out. */
-export function shown(message: HolderMessage | StoreMessage): string {
-  const parts: string[] = [message.kind];
-  if ('session' in message) parts.push(message.session);
-  if ('request' in message && message.request !== undefined) parts.push(`#${message.request}`);
-  if ('token' in message && message.token) parts.push(message.token.join('.'));
-  if ('seq' in message && message.seq !== undefined && !(message.kind === 'grant' && message.seq === 0)) {
-    parts.push(`seq ${message.seq}`);
-  }
-  if ('n' in message) parts.push(String(message.n));
-  if ('why' in message) parts.push(message.why);
-  if ('appliedThrough' in message) parts.push(`applied ${message.appliedThrough}`);
-  if ('known' in message && message.known) parts.push(`knows ${message.known.join('.')}`);
-  const set = 'set' in message ? message.set : 'create' in message ? message.create : undefined;
-  if (set && set.size > 0) {
-    const values = Object.entries(asText(set)).map(([name, text]) => `${name}=${text}`);
-    parts.push(`{${values.join(' ')}}`);
-  }
-  if ('keep' in message && message.keep.length > 0) parts.push(`keep ${message.keep.join(' ')}`);
-  if ('delete' in message && message.delete.length > 0) parts.push(`delete ${message.delete.join(' ')}`);
-  if ('contended' in message && message.contended) parts.push('contended');
-  if ('recalled' in message)
-    for (const [id, token] of message.recalled) parts.push(`recalled ${id} ${token.join('.')}`);
-  return parts.join(' ');
 }

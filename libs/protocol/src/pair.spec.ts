@@ -1,7 +1,8 @@
-/** Both machines together, over a wire that loses, doubles and delays: races by name, and anything at all at random. */
+/** Both machines together, over a wire that loses, doubles and delays: scripted, and anything at all at random. The numbered races are in races.*.spec.ts. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Pair, testRules, type TestHolder } from './pair.harness.js';
+import { Pair, testRules } from './pair.harness.js';
+import type { TestHolder } from './test-holder.harness.js';
 
 const pairOf = (polite: readonly string[] = [], rules = testRules) => {
   const pair = new Pair(rules);
@@ -110,21 +111,6 @@ describe('loss', () => {
     expect(pair.store.counters.commits).toBe(2);
   });
 
-  it('rule 6: a lost answer is given again, and the change is not doubled (race 6)', () => {
-    const { pair, a, b } = pairOf(['b']);
-    a.want('s');
-    pair.run();
-    b.want('s');
-    pair.run();
-    pair.lose('released');
-    a.release('s', { cart: '1' });
-    pair.run();
-    b.commit('s', { cart: '12' });
-    pair.run(testRules.repeatMs + 10);
-    expect(a.happened().at(-1)).toBe('acknowledged s 1.1 1');
-    expect(pair.stored('s')).toEqual({ cart: '12' });
-  });
-
   it('a lost cancel: the late grant comes back, and goes to the next', () => {
     const { pair, a, b, c } = pairOf();
     a.want('s');
@@ -178,7 +164,7 @@ describe('loss', () => {
 });
 
 describe('races', () => {
-  it('race 5: grant lost, recall returned, the grant said again before that arrived: no change is lost', () => {
+  it('rule 12: a grant that was returned is not taken when a new connection repeats its request', () => {
     const { pair, a, b } = pairOf();
     a.want('s');
     pair.lose('grant').run();
@@ -284,24 +270,7 @@ describe('races', () => {
     expect(a.held('s').token).toEqual([1, 2]);
   });
 
-  it('race 7: a power loss took back what a holder was told is durable: its grant ends, and the session goes on', () => {
-    const { pair, a, b } = pairOf();
-    a.want('s');
-    pair.run();
-    a.commit('s', { cart: '1' });
-    pair.run();
-    a.commit('s', { cart: '2' });
-    pair.run();
-    pair.takeOver(1);
-    a.commit('s', { cart: '3' });
-    pair.run();
-    expect(a.happened().at(-1)).toBe('lost s 1.1 outcome-unknown');
-    b.want('s');
-    pair.run();
-    expect(b.sees('s')).toEqual({ cart: '1' });
-  });
-
-  it('race 7: a copy of what a power loss took back is not mixed into the next grant', () => {
+  it('rule 1: a copy of what a power loss took back is not mixed into the next grant', () => {
     const { pair, a, b } = pairOf();
     a.want('s');
     pair.run();

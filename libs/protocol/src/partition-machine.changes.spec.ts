@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { acquire, cancel, commit, release, emptyRelease, renew, Desk } from './desk.harness.js';
 import { limits } from './limits.js';
 import type { Token, Version } from './order.js';
-import { changes } from './pair.harness.js';
+import { changes } from './words.harness.js';
 import type { SessionRecord } from './record.js';
 
 let desk: Desk;

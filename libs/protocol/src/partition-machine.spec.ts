@@ -2,7 +2,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { acquire, cancel, commit, release, emptyRelease, renew, Desk } from './desk.harness.js';
 import type { Version } from './order.js';
-import { changes } from './pair.harness.js';
+import { changes } from './words.harness.js';
 import { partitionOf } from './session-id.js';
 
 let desk: Desk;

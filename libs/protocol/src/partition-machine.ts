@@ -77,7 +77,6 @@ export class PartitionMachine {
   private readonly sessions = new SessionCache();
   /** Sessions that are revoked but not known to be out of use, and those that are due and held. */
   private readonly watched = new Set<SessionState>();
-  private readonly holders: Holders;
   private readonly outputs = new PendingOutputs(this.rules.ttlMs);
   private readonly waiting = new WaitingRoom(this.outputs);
   /** Grants made in this epoch: the second half of the next token. */
@@ -89,8 +88,8 @@ export class PartitionMachine {
     readonly epoch: number,
     protected readonly rules: StoreRules,
     ownership: Ownership,
+    private readonly holders = new Holders(rules, ownership),
   ) {
-    this.holders = new Holders(rules, ownership);
     this.lookedAt = ownership.since;
   }
 
@@ -300,9 +299,13 @@ export class PartitionMachine {
       if (!isWaitedFor && reason === 'lease-over') return this.expire(session, now);
       this.revoke(session, grant, reason);
     }
+    if (this.isOutOfUse(session, grant, now)) this.endGrant(session, grant, now);
+  }
+
+  /** Whether nobody can use a revoked grant any more: its holder's lease has run out, as it was when it was revoked. */
+  protected isOutOfUse(session: SessionState, grant: GrantRecord, now: Now): boolean {
     session.limboEnd ??= this.holders.leaseEnd(grant.holder, now);
-    if (session.limboEnd <= now.mono || this.holders.hasLapsed(grant.holder, now))
-      this.endGrant(session, grant, now);
+    return session.limboEnd <= now.mono || this.holders.hasLapsed(grant.holder, now);
   }
 
   /** Why a grant that somebody waits for may be revoked; undefined while it may not. */
@@ -469,7 +472,7 @@ export class PartitionMachine {
     this.holders.renewed(holder, now);
     for (const [id, ageMs] of touches) {
       const session = this.owns(id) ? this.sessions.use(id) : undefined;
-      if (session?.grant?.holder === holder) this.changing(session, () => session.touch(now.wall - ageMs));
+      if (session?.grant?.holder === holder) this.touch(session, now.wall - ageMs);
     }
     const isHeld = ([id, token]: SessionToken) => {
       const grant = this.owns(id) ? this.sessions.use(id).grant : undefined;
@@ -483,8 +486,13 @@ export class PartitionMachine {
     this.outputs.send(queue, { kind: 'renewed', n, leaseMs, ttlMs, partitions, recalled, revoked, ...more });
   }
 
+  /** The session was used by its holder, at `wall` (rule 15). */
+  protected touch(session: SessionState, wall: number): void {
+    this.changing(session, () => session.touch(wall));
+  }
+
   /** The holder's locks of these sessions, as many as a message may list. */
-  private tokensOf(holder: string, sessions: Iterable<SessionState>, revoked: boolean): [string, Token][] {
+  protected tokensOf(holder: string, sessions: Iterable<SessionState>, revoked: boolean): [string, Token][] {
     const tokens: [string, Token][] = [];
     for (const { id, grant } of sessions) {
       if (grant?.holder !== holder || grant.revoked !== revoked) continue;

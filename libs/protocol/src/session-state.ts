@@ -53,10 +53,11 @@ export class SessionState {
       grant,
       ended: [],
       touched: 0,
-      mark: undefined,
+      mark: this.removedMark,
       destroyed: undefined,
       attributes: new Map(),
     };
+    if (isNew) this.moved = true;
     this.record.grant = grant;
     this.touch(wall);
     if (isNew && create && create.size > 0) this.apply({ set: create, delete: [] }, grant, 1);
@@ -104,9 +105,11 @@ export class SessionState {
     this.nextMark = at;
   }
 
-  /** The session is gone. */
+  /** The session is gone. If it is made anew before the next write, that must still clear what was there. */
   remove(): void {
     this.removedMark = this.record!.mark;
+    for (const name of this.record!.attributes.keys()) this.removed.add(name);
+    this.set.clear();
     this.record = undefined;
     this.bytes = 0;
     this.expiring = false;

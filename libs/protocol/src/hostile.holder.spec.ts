@@ -1,0 +1,299 @@
+/**
+ * A store that lies, or has lost its mind, to a holder, by properties: whatever it says in valid frames, nothing throws, the events tell a story that
+ * makes sense, nothing is said under a lock that was never granted, and nothing grows without bounds.
+ */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { AppServer } from './app-server.harness.js';
+import { encodeHolderFrame, encodeStoreFrame } from './codec.js';
+import type { HeldGrant, HolderEvent } from './holder-outputs.js';
+import { HolderMachine } from './holder-machine.js';
+import type { HolderMessage, RefusalReason, RevocationReason, StoreMessage } from './messages.js';
+import type { Token } from './order.js';
+import { testRules } from './pair.harness.js';
+import { changes } from './words.harness.js';
+
+const rules = { ...testRules, partitions: 4, writeBackMs: 0 };
+const sessions = ['s0', 's1', 's2'];
+const huge = Number.MAX_SAFE_INTEGER;
+
+const pick = <T>(...of: T[]) => fc.constantFrom(...of);
+const few = <T>(of: fc.Arbitrary<T>) => fc.array(of, { maxLength: 4 });
+const kind = <K extends StoreMessage['kind']>(of: K) => fc.constant(of);
+const session = pick(...sessions, 'unknown');
+const token: fc.Arbitrary<Token> = fc.oneof(
+  { weight: 8, arbitrary: fc.tuple(pick(1, 2), fc.integer({ min: 0, max: 8 })) },
+  { weight: 1, arbitrary: pick<Token>([0, 0], [huge, huge]) },
+);
+const seq = fc.oneof({ weight: 5, arbitrary: fc.nat(4) }, { weight: 1, arbitrary: pick(huge, huge - 1) });
+const request = fc.oneof({ weight: 9, arbitrary: fc.nat(8) }, { weight: 1, arbitrary: pick(huge) });
+const named = few(fc.tuple(session, token));
+const set = few(fc.tuple(pick('a', 'b', 'c'), fc.uint8Array({ maxLength: 3 }))).map((all) => new Map(all));
+const why = pick<RefusalReason>(
+  ...(['gap', 'ended', 'outcome-unknown', 'wrong-partition', 'unknown-session', 'destroyed'] as const),
+  ...(['too-many-waiters', 'too-large', 'unsupported'] as const),
+);
+const maybe = <T>(of: fc.Arbitrary<T>) => fc.option(of, { nil: undefined });
+const version = fc.tuple(pick(1, huge), fc.nat(4), seq);
+const periodMs = pick(0, 1, 5_000, huge);
+const mode = pick('exclusive' as const);
+const message: fc.Arbitrary<StoreMessage> = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      ...{ kind: kind('grant'), session, request, token, mode, version, seq, set, keep: few(pick('a', 'b')) },
+      contended: fc.boolean(),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ kind: kind('recall'), session, token }) },
+  { weight: 2, arbitrary: fc.record({ kind: kind('committed'), session, token, seq }) },
+  { weight: 1, arbitrary: fc.record({ kind: kind('released'), session, token }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      ...{
+        kind: kind('renewed'),
+        n: fc.nat(30),
+        leaseMs: periodMs,
+        ttlMs: periodMs,
+        partitions: pick(4, 5, 0),
+      },
+      ...{ valid: maybe(named), recalled: named, revoked: named },
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: kind('revoked'),
+      session,
+      token,
+      why: pick<RevocationReason>('lease-over', 'recall-timeout'),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      ...{ kind: kind('refused'), session, why, request: maybe(request), token: maybe(token) },
+      ...{ seq: maybe(seq), appliedThrough: maybe(seq) },
+    }),
+  },
+);
+const frame = fc.record({
+  partition: fc.oneof({ weight: 9, arbitrary: fc.nat(3) }, { weight: 1, arbitrary: pick(4, 5, huge) }),
+  epoch: fc.oneof({ weight: 30, arbitrary: pick(1, 1, 2) }, { weight: 1, arbitrary: pick(0, 3, huge) }),
+  messages: fc.array(message, { maxLength: 3 }),
+  /** The grants are of what the holder waits for, and renewals are answered as asked. */
+  plausible: fc.boolean(),
+});
+type Frame = typeof frame extends fc.Arbitrary<infer F> ? F : never;
+const deed = fc.record({
+  does: pick('want', 'want', 'give up', 'commit', 'commit', 'release', 'destroy', 'prove', 'trusts', 'use'),
+  session: pick(...sessions),
+});
+type Deed = typeof deed extends fc.Arbitrary<infer D> ? D : never;
+const step = fc.oneof(
+  { weight: 5, arbitrary: frame.map((one) => ({ frame: one })) },
+  { weight: 4, arbitrary: deed.map((one) => ({ deed: one })) },
+  { weight: 2, arbitrary: pick(100, 1_000, 5_000, 700_000).map((ms) => ({ pass: ms })) },
+  { weight: 1, arbitrary: pick({ reconnect: true }) },
+);
+
+/** What of the machine is looked into, for its bounds. */
+interface Inside {
+  readonly sessions: ReadonlyMap<string, { readonly grip?: unknown; readonly offer?: unknown }>;
+  readonly unsent: ReadonlySet<unknown>;
+  readonly leases: {
+    readonly partitions: ReadonlyMap<
+      number,
+      {
+        readonly said: readonly unknown[];
+        readonly asked: readonly unknown[];
+        readonly locks: ReadonlySet<unknown>;
+      }
+    >;
+  };
+}
+
+class Process {
+  readonly app = new AppServer(rules);
+  private readonly held = new Map<string, HeldGrant>();
+  private readonly wanted = new Set<string>();
+  /** Every lock that was ever granted: whether it was lost, and the last seq that was said under it. */
+  private readonly story = new Map<HeldGrant, { lost: boolean; acknowledged: number }>();
+  private readonly granted = new Map<string, number>();
+  /** Tokens that the store has named. */
+  private readonly named = new Set<string>();
+  /** What was said last, for plausible answers. */
+  private waits = new Map<string, { partition: number; request: number }>();
+  private asked = new Map<number, Extract<HolderMessage, { kind: 'renew' }>>();
+
+  constructor() {
+    this.app.leased = false;
+    this.machine.connected(this.app.now);
+    this.look();
+  }
+
+  get machine(): HolderMachine {
+    return this.app.machine;
+  }
+
+  run(one: typeof step extends fc.Arbitrary<infer S> ? S : never): void {
+    if ('frame' in one) this.hear(one.frame);
+    else if ('deed' in one) this.act(one.deed);
+    else if ('pass' in one) this.pass(one.pass);
+    else this.machine.connected(this.app.now);
+    this.look();
+  }
+
+  /** What a day leaves behind when the process has given everything back and the store has answered. */
+  rest(): void {
+    for (const one of sessions) {
+      this.act({ does: 'release', session: one });
+      this.act({ does: 'give up', session: one });
+    }
+    this.look();
+    for (const [, lease] of this.inside.leases.partitions)
+      expect(lease.said.length).toBeLessThanOrEqual(1_000);
+  }
+
+  private hear({ partition, epoch, messages, plausible }: Frame): void {
+    const better = plausible ? messages.map((one) => this.plausible(one)) : messages;
+    const wait = plausible ? [...this.waits.values()][0] : undefined;
+    const all = { partition: wait?.partition ?? partition, epoch, messages: better };
+    encodeStoreFrame(all); // it can be said
+    for (const one of better) {
+      for (const name of tokensOf(one)) this.named.add(name);
+    }
+    this.machine.receive({ version: 1, ...all }, this.app.now);
+  }
+
+  private plausible(one: StoreMessage): StoreMessage {
+    const [[id, wait] = []] = this.waits;
+    if (one.kind === 'grant' && id && wait)
+      return { ...one, session: id, request: wait.request, keep: [], seq: 0 };
+    if (one.kind !== 'renewed') return one;
+    const asked = this.asked.get(wait?.partition ?? 0);
+    return { ...one, n: asked?.n ?? one.n, valid: asked?.reclaim, leaseMs: 5_000, revoked: [] };
+  }
+
+  private act({ does, session: id }: Deed): void {
+    const { machine } = this;
+    const { now, time } = this.app;
+    const grant = this.held.get(id);
+    if (does === 'want') {
+      if (!grant) this.wanted.add(id);
+      machine.want(id, time + 10_000, changes({ a: '1' }).set, now);
+    } else if (does === 'give up') {
+      this.wanted.delete(id);
+      this.waits.delete(id);
+      machine.giveUp(id, now);
+    } else if (!grant) return;
+    else if (does === 'commit') machine.commit(grant, changes({ a: String(time) }, ['b']), now);
+    else if (does === 'prove') machine.prove(grant, now);
+    else if (does === 'trusts') machine.trusts(grant, now);
+    else if (does === 'use') grant.used = true;
+    else {
+      this.held.delete(id);
+      if (does === 'release') machine.release(grant, changes({ c: '1' }), now);
+      else machine.destroy(grant, now);
+    }
+  }
+
+  private pass(ms: number): void {
+    this.app.time += ms;
+    expect(this.machine.tickMs).toBeGreaterThan(1); // the driver's timer does not run hot
+    this.machine.tick(this.app.now);
+  }
+
+  /** What has happened and what is said makes sense. */
+  private look(): void {
+    for (const event of this.machine.takeEvents()) this.follow(event);
+    for (const [partition, messages] of this.machine.takeMessages()) {
+      expect(messages.length).toBeLessThan(1_100);
+      encodeHolderFrame({ partition, holder: 'h', queue: 'q', messages });
+      for (const one of messages) this.said(partition, one);
+    }
+    const { sessions: kept, leases, unsent } = this.inside;
+    expect(kept.size).toBeLessThanOrEqual(sessions.length);
+    expect(unsent.size).toBe(0);
+    expect([...leases.partitions.keys()].filter((partition) => partition >= rules.partitions)).toEqual([]);
+    const locks = [...leases.partitions.values()].reduce((sum, lease) => sum + lease.locks.size, 0);
+    expect(locks).toBe([...kept.values()].filter(({ grip, offer }) => grip ?? offer).length);
+    for (const { asked, said } of leases.partitions.values()) {
+      expect(asked.length).toBeLessThanOrEqual(16);
+      expect(said.length).toBeLessThanOrEqual(1_000);
+    }
+  }
+
+  private follow(event: HolderEvent): void {
+    if (event.kind === 'partitions') return;
+    if (event.kind === 'refused') {
+      expect(this.wanted.has(event.session)).toBe(true);
+      this.wanted.delete(event.session);
+      this.waits.delete(event.session);
+      return;
+    }
+    const { grant } = event;
+    const { session: id } = grant;
+    if (event.kind === 'granted') {
+      expect(this.wanted.delete(id)).toBe(true);
+      expect(this.held.has(id)).toBe(false);
+      this.waits.delete(id);
+      this.held.set(id, grant);
+      this.story.set(grant, { lost: false, acknowledged: grant.acknowledged });
+      this.granted.set(`${id} ${grant.token}`, grant.seq);
+      return;
+    }
+    const known = this.story.get(grant);
+    expect(known?.lost, `${event.kind} of a lock that was not granted, or is lost`).toBe(false);
+    if (event.kind === 'recalled' || event.kind === 'trusted') expect(this.held.get(id)).toBe(grant);
+    if (event.kind === 'acknowledged') {
+      expect(grant.acknowledged).toBeGreaterThan(known!.acknowledged);
+      expect(grant.acknowledged).toBeLessThanOrEqual(grant.seq);
+      known!.acknowledged = grant.acknowledged;
+    }
+    if (event.kind !== 'lost') return;
+    known!.lost = true;
+    if (this.held.get(id) === grant) this.held.delete(id);
+  }
+
+  /** Changes are said under granted tokens alone, in order; empty releases of what the store has named. */
+  private said(partition: number, one: HolderMessage): void {
+    if (one.kind === 'acquire') this.waits.set(one.session, { partition, request: one.request });
+    if (one.kind === 'renew') this.asked.set(partition, one);
+    if (one.kind !== 'commit' && one.kind !== 'release' && one.kind !== 'destroy') return;
+    const name = `${one.session} ${one.token}`;
+    if (one.kind === 'release' && one.seq === 0) {
+      expect(this.named.has(name), name).toBe(true);
+      expect(one.set.size + one.delete.length).toBe(0);
+      return;
+    }
+    const last = this.granted.get(name);
+    expect(last, `${one.kind} under ${name}, which was not granted`).toBeDefined();
+    expect(one.seq).toBeLessThanOrEqual(last! + 1);
+    this.granted.set(name, Math.max(last!, one.seq));
+  }
+
+  private get inside(): Inside {
+    return this.machine as unknown as Inside;
+  }
+}
+
+function tokensOf(one: StoreMessage): string[] {
+  const named = one.kind === 'renewed' ? [...one.recalled, ...one.revoked, ...(one.valid ?? [])] : [];
+  if ('token' in one && one.token) named.push([one.session, one.token]);
+  return named.map(([id, name]) => `${id} ${name}`);
+}
+
+describe('a store that lies', () => {
+  it('makes no holder throw, invents no lock, and fills no memory', () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 80, size: 'max' }), (steps) => {
+        const process = new Process();
+        for (const one of steps) process.run(one);
+        process.rest();
+      }),
+      { numRuns: Number(process.env['SIEGE_RUNS'] ?? 500) },
+    );
+  });
+});

@@ -1,0 +1,94 @@
+/**
+ * The repository of a simulated deployment: one that is shared by all stores, takes its time, fails now and then, and can lose what was not yet on disk. Each
+ * store has a view of it, which works only as long as the store's process does.
+ */
+import { MemoryRepository, RepositoryError, type SessionRepository, type SessionWrite } from '#repository';
+import type { Checkers } from './checkers.js';
+import type { Process } from './process.js';
+import type { World } from './world.js';
+
+/** With `process` durability everything is on disk after this long, in milliseconds. */
+const syncMs = 1_000;
+
+interface Entry {
+  readonly at: number;
+  readonly isSync: boolean;
+  readonly redo: (into: MemoryRepository) => Promise<unknown>;
+}
+
+export class Disk {
+  /** The longest that an operation takes, in milliseconds. */
+  slownessMs = 4;
+  /** How many of the next writes fail, each before or after it took effect. */
+  failing = 0;
+  private now = new MemoryRepository();
+  private journal: Entry[] = [];
+
+  constructor(
+    private readonly world: World,
+    private readonly checkers: Checkers,
+    /** Switches the epoch check off, for a canary. */
+    private readonly checksEpochs = true,
+  ) {}
+
+  view(process: Process): SessionRepository {
+    const { random } = this.world;
+    const later = async <T>(call: () => Promise<T>): Promise<T> => {
+      await process.sleep(random.next() * this.slownessMs);
+      const result = await call();
+      if (this.slownessMs > 4) await process.sleep(random.next() * this.slownessMs);
+      return result;
+    };
+    return {
+      open: async () => {},
+      deployment: () => this.now.deployment(),
+      load: (...of) => later(() => this.now.load(...of)),
+      due: (...of) => later(() => this.now.due(...of)),
+      claim: (...of) =>
+        later(() => {
+          this.note(true, (into) => into.claim(...of));
+          return this.now.claim(...of);
+        }),
+      apply: (partition, epoch, writes) => later(() => this.apply(partition, epoch, writes)),
+      close: async () => {},
+    };
+  }
+
+  /** The power fails: some of what was not on disk is gone, in the order of writing. All stores must have been killed before. */
+  async losePower(): Promise<void> {
+    const synced = this.journal.findLastIndex(({ at, isSync }) => isSync || at < this.world.time - syncMs);
+    const kept = this.world.random.int(synced + 1, this.journal.length);
+    const lost = this.journal.splice(kept);
+    this.world.trace(`the power fails: ${lost.length} writes are lost`);
+    if (lost.length === 0) return;
+    this.checkers.forget(lost[0]!.at);
+    this.now = new MemoryRepository();
+    for (const { redo } of this.journal) await redo(this.now);
+  }
+
+  private async apply(partition: number, epoch: number, writes: readonly SessionWrite[]): Promise<void> {
+    const fails = this.failing > 0 && writes.length > 0;
+    if (fails) this.failing--;
+    if (fails && this.world.random.chance(0.5)) throw new RepositoryError('the disk failed');
+    const current = this.checksEpochs ? epoch : await this.epochOf(partition, epoch);
+    await this.now.apply(partition, current, writes);
+    if (writes.length > 0) this.note(false, (into) => into.apply(partition, current, writes));
+    this.checkers.written(writes);
+    if (fails) throw new RepositoryError('the disk failed, after writing');
+  }
+
+  private note(isSync: boolean, redo: Entry['redo']): void {
+    this.journal.push({ at: this.world.time, isSync, redo });
+  }
+
+  /** The epoch that a write must bear to be taken, whatever its own. */
+  private async epochOf(partition: number, epoch: number): Promise<number> {
+    for (let current = epoch; ; current++) {
+      const taken = await this.now.apply(partition, current, []).then(
+        () => true,
+        () => false,
+      );
+      if (taken) return current;
+    }
+  }
+}
