@@ -64,7 +64,7 @@ export class Checkers implements NetworkTap {
   private readonly returned = new Set<string>();
 
   /** When a renewal of a holder was last handed to a partition's store; when a grant was first recalled. */
-  private readonly renewals = new Map<string, number>();
+  private readonly renewals = new Map<string, readonly [before: number | undefined, last: number]>();
   private readonly recalls = new Map<string, number>();
   /** When each session was last used for sure. */
   private readonly uses = new Map<string, number>();
@@ -277,7 +277,7 @@ export class Checkers implements NetworkTap {
     const { holder, messages } = decodeHolderFrame(bytes);
     for (const message of messages) {
       this.world.trace(`${holder} → store ${turn}: ${shown(message)}`);
-      if (message.kind === 'renew') this.renewals.set(`${holder} ${partition}`, this.world.time);
+      if (message.kind === 'renew') this.renewed(`${holder} ${partition}`);
       if (message.kind === 'leave') this.left(holder);
       if (message.kind === 'release') this.returned.add(returnOf(holder, message));
       if (message.kind !== 'acquire' && message.kind !== 'cancel') continue;
@@ -346,7 +346,9 @@ export class Checkers implements NetworkTap {
     this.revocations++;
     this.lostUnsent(holder, session);
     const since = (at = -Infinity) => this.world.time - at;
-    const silentMs = since(this.renewals.get(`${holder} ${partition}`));
+    const [before, last] = this.renewals.get(`${holder} ${partition}`) ?? [];
+    // The last renewal may have come in the same batch, behind the request that had the lock revoked.
+    const silentMs = Math.max(since(last), since(last) < 500 ? since(before) : 0);
     const recalledMs = since(this.recalls.get(`${session} ${token.join('.')}`) ?? this.world.time);
     const { leaseMs, recallTimeoutMs, unreachableHolder } = this.rules;
     const slack = 0.98; // clocks differ
@@ -357,6 +359,10 @@ export class Checkers implements NetworkTap {
         `${session} is revoked from ${holder} (${why}) ${silentMs.toFixed(0)} ms after a renewal and ` +
           `${recalledMs.toFixed(0)} ms after the recall`,
       );
+  }
+
+  private renewed(lease: string): void {
+    this.renewals.set(lease, [this.renewals.get(lease)?.[1], this.world.time]);
   }
 
   private left(holder: string): void {

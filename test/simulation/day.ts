@@ -261,8 +261,8 @@ function outcomeOf(failure: unknown): 'acknowledged' | 'refused' | 'unknown' | u
   if (!(failure instanceof LockedSessionError)) return undefined;
   switch (failure.code) {
     case 'outcome-unknown':
-    case 'lock-lost':
       return 'unknown';
+    case 'lock-lost':
     case 'wait-timeout':
     case 'aborted':
     case 'store-busy':

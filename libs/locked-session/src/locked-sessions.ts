@@ -158,7 +158,10 @@ export class LockedSessions {
       return result;
     } catch (error) {
       // What the scope saw counts even when it fails: if that was refused, the error may come of it.
-      if (!scope.ended) await this.leave(gate, scope);
+      const concluded = scope.ended ? undefined : this.leave(gate, scope);
+      const isUnknown = error instanceof LockedSessionError && error.code === 'outcome-unknown';
+      if (isUnknown) concluded?.catch(() => {}); // no other error may promise more
+      else await concluded;
       throw error;
     } finally {
       this.forget(gate);

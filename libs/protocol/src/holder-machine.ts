@@ -271,7 +271,7 @@ export class HolderMachine {
           else this.requestRefused(message);
           break;
         case 'revoked':
-          this.revoked(message.session, message.token, partition);
+          this.revoked(message.session, message.token, partition, now);
       }
       told();
     }
@@ -368,20 +368,28 @@ export class HolderMachine {
     const { confirmed, lost } = this.leases.answered(partition, message, now);
     this.counted(message.partitions);
     this.touchMs = message.ttlMs / touchesPerTtl;
-    for (const { session, token } of lost) this.lose(session, token, 'ended');
+    for (const { session, token } of lost) this.loseWhenAnswered(session, token, now);
     for (const lock of confirmed) {
       const session = this.sessions.get(lock.session)!;
       if (session.offer === lock) this.accept(session, session.offer);
       else this.events.push({ kind: 'trusted', grant: lock as Grip });
     }
-    for (const [session, token] of message.revoked) this.revoked(session, token, partition);
+    for (const [session, token] of message.revoked) this.revoked(session, token, partition, now);
     for (const [session, token] of message.recalled) this.recalled(session, token, partition, now);
   }
 
   /** The store took the lock away, and lets nobody in before it knows that nobody here uses it any more (rule 10). */
-  private revoked(id: string, token: Token, partition: number): void {
-    this.lose(id, token, 'ended');
-    this.giveBack(id, token, partition);
+  private revoked(id: string, token: Token, partition: number, now: Now): void {
+    if (this.loseWhenAnswered(id, token, now)) this.giveBack(id, token, partition);
+  }
+
+  /** The lock is lost. What was sent under it may be applied all the same: first its answer must come, which tells. True when the lock is lost now. */
+  private loseWhenAnswered(id: string, token: Token, now: Now): boolean {
+    const session = this.sessions.get(id);
+    const isOpen = session?.flights.some((flight) => sameToken(flight.grip.token, token)) ?? false;
+    if (isOpen) this.repeat(session!, now, this.rules.repeatMs / 4);
+    else this.lose(id, token, 'ended');
+    return !isOpen;
   }
 
   /** Asks for a lease, and for the locks that are in doubt, unless that was done just now. */
@@ -442,8 +450,9 @@ export class HolderMachine {
     now: Now,
   ): void {
     if (appliedThrough !== undefined) this.answered(id, token, appliedThrough);
-    if (why === 'ended') return this.revoked(id, token, partition);
-    if (why !== 'gap') return this.lose(id, token, why);
+    if (why !== 'gap') this.lose(id, token, why);
+    if (why === 'ended') this.giveBack(id, token, partition);
+    if (why !== 'gap') return;
     const session = this.sessions.get(id);
     const flight = session?.flights.find(
       ({ grip, message }) => sameToken(grip.token, token) && message.seq === seq,

@@ -241,7 +241,7 @@ class Process {
       this.waits.delete(id);
       this.held.set(id, grant);
       this.story.set(grant, { lost: false, acknowledged: grant.acknowledged });
-      this.granted.set(`${id} ${grant.token}`, grant.seq);
+      this.granted.set(`${id} ${grant.token.join()}`, grant.seq);
       return;
     }
     const known = this.story.get(grant);
@@ -262,9 +262,9 @@ class Process {
     if (one.kind === 'acquire') this.waits.set(one.session, { partition, request: one.request });
     if (one.kind === 'renew') this.asked.set(partition, one);
     if (one.kind !== 'commit' && one.kind !== 'release' && one.kind !== 'destroy') return;
-    const name = `${one.session} ${one.token}`;
+    const name = `${one.session} ${one.token.join()}`;
     if (one.kind === 'release' && one.seq === 0) {
-      expect(this.named.has(name), name).toBe(true);
+      expect(this.named.has(name), `release ${name}`).toBe(true);
       expect(one.set.size + one.delete.length).toBe(0);
       return;
     }
@@ -282,7 +282,7 @@ class Process {
 function tokensOf(one: StoreMessage): string[] {
   const named = one.kind === 'renewed' ? [...one.recalled, ...one.revoked, ...(one.valid ?? [])] : [];
   if ('token' in one && one.token) named.push([one.session, one.token]);
-  return named.map(([id, name]) => `${id} ${name}`);
+  return named.map(([id, name]) => `${id} ${name.join()}`);
 }
 
 describe('a store that lies', () => {

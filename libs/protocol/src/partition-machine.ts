@@ -57,7 +57,7 @@ export interface StoreCounters {
 }
 
 /** How often the machine looks for leases that have run out, in milliseconds, or ten times in a lease; only while somebody waits. */
-const lookMs = 250;
+const lookMs = { 'wait-for-lease': 250, revoke: 50 };
 /** An unreachable holder's session is kept for this share of its time to live beyond its end: touches may be under way (rule 15). */
 const graceShare = 1 / 4;
 
@@ -123,7 +123,11 @@ export class PartitionMachine {
   tick(now: Now): void {
     this.lookedAt = now.mono;
     this.waiting.tick(now.mono);
-    for (const session of [...this.waiting.sessions()]) this.reconsider(session, now);
+    for (const session of [...this.waiting.sessions()]) {
+      // Whether a holder's queue is there is known by sending to it.
+      if (this.rules.unreachableHolder === 'revoke') this.recall(session, now);
+      this.reconsider(session, now);
+    }
     for (const session of [...this.watched]) this.reconsider(session, now);
   }
 
@@ -138,7 +142,7 @@ export class PartitionMachine {
   /** When `tick` may have something to do, by the monotonic clock; Infinity when nobody waits. */
   get nextDeadline(): number {
     if (this.waiting.size === 0 && this.watched.size === 0) return Infinity;
-    const nextLook = this.lookedAt + Math.min(lookMs, this.rules.leaseMs / 10);
+    const nextLook = this.lookedAt + Math.min(lookMs[this.rules.unreachableHolder], this.rules.leaseMs / 10);
     return Math.min(this.waiting.nextDeadline, nextLook);
   }
 

@@ -260,4 +260,5 @@ export class HonestHolder {
   }
 }
 
-const sorted = (texts: Record<string, string>) => Object.entries(texts).sort();
+const sorted = (texts: Record<string, string>) =>
+  Object.entries(texts).sort(([one], [other]) => (one < other ? -1 : 1));

@@ -88,7 +88,7 @@ export class Judge {
     demand(waiting <= this.rules.waitersPerPartition, `${waiting} wait`);
     demand(
       lines.every((length) => length > 0 && length <= this.rules.waitersPerSession),
-      `${lines} wait`,
+      `${lines.join()} wait`,
     );
     demand(unsettled === waiting, `${unsettled} frames are kept for ${waiting} waiters`);
     const { changed, messages, settled, open } = inside.outputs;
@@ -127,7 +127,7 @@ export class Judge {
     demand(ended.length <= this.rules.endedGrants, `${ended.length} ended grants of ${id}`);
     for (const { token, holder, seq } of [...ended, ...(grant ? [grant] : [])]) {
       const before = this.applied.get(token.join());
-      demand(!before || (before.holder === holder && before.seq <= seq), `${token} is rewritten`);
+      demand(!before || (before.holder === holder && before.seq <= seq), `${token.join('.')} is rewritten`);
       this.applied.set(token.join(), { holder, seq });
     }
     if (!grant) return;
@@ -143,14 +143,14 @@ export class Judge {
     if (isChange && was && mayChange(was.head.grant, own!.who, message))
       expected = changed(expected, message);
     if (message?.kind === 'acquire' && !was) expected = asText(message.create ?? []);
-    const [a, b] = [expected, is.attributes].map((one) => JSON.stringify(Object.entries(one).sort()));
+    const [a, b] = [expected, is.attributes].map((one) => JSON.stringify(Object.entries(one).sort(byName)));
     demand(a === b, `${own?.who ?? 'time'}: ${message?.kind} makes ${b} of ${id}, not ${a}`);
   }
 
   /** A lock that somebody honest holds goes to another only by its own word. */
   private handover(id: string, was: GrantRecord, is: GrantRecord | undefined, by: Said | undefined): void {
     const same = is !== undefined && sameToken(was.token, is.token);
-    if (same) demand(!was.revoked || is.revoked, `${was.token} of ${id} is not revoked any more`);
+    if (same) demand(!was.revoked || is.revoked, `${was.token.join('.')} of ${id} is not revoked any more`);
     if (same && is.revoked === was.revoked) return;
     const willing = by?.who === was.holder && !(same && is.revoked);
     demand(willing || !this.isHonest(was.holder), `${was.holder} loses ${id} by ${by?.who ?? 'time'}`);
@@ -204,3 +204,6 @@ function wasDue({ head: { destroyed, touched } }: Row, { ttlMs }: StoreRules, { 
 function demand(holds: boolean, otherwise: string): void {
   if (!holds) throw new Error(otherwise);
 }
+
+const byName = ([one]: readonly [string, unknown], [other]: readonly [string, unknown]) =>
+  one < other ? -1 : 1;
