@@ -18,7 +18,7 @@ await Promise.all(
         .with(resource, async (check) => {
           await peer.read(resource);
           if (++inside === resources.length) console.log('all are inside');
-          await pass(work[at]!);
+          await pass(work[at]);
           check();
           await peer.write(resource, 'old');
         })

@@ -33,7 +33,7 @@ export interface Visit extends Locked {
   /** Whether the store knows the session. */
   readonly isKept: () => boolean;
   /** Somebody got in who should not have, had this scope's lock still been held: it must not end well. */
-  overtakenBy?: string;
+  overtakenBy?: string | undefined;
 }
 
 /** What the checkers know of the stores' settings. */
@@ -153,6 +153,8 @@ export class Checkers implements NetworkTap {
       for (const mark of this.marks.values())
         if (mark.session === next && mark.outcome !== 'refused') mark.outcome = 'unknown';
     }
+    // A revocation may be among what was lost: then its holder has the lock again.
+    for (const here of this.inside.values()) for (const visit of here) visit.overtakenBy = undefined;
     for (const session of this.over) this.uncertain.add(session);
     this.over.clear();
     this.versions.clear();

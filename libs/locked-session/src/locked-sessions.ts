@@ -160,7 +160,8 @@ export class LockedSessions {
       // What the scope saw counts even when it fails: if that was refused, the error may come of it.
       const concluded = scope.ended ? undefined : this.leave(gate, scope);
       const isUnknown = error instanceof LockedSessionError && error.code === 'outcome-unknown';
-      if (isUnknown) concluded?.catch(() => {}); // no other error may promise more
+      if (isUnknown)
+        concluded?.catch(() => {}); // no other error may promise more
       else await concluded;
       throw error;
     } finally {

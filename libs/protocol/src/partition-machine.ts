@@ -272,7 +272,7 @@ export class PartitionMachine {
     const { id, record } = session;
     const contended = this.waiting.line(session).length > 0;
     if (contended) session.recalledAt ??= now.mono;
-    const { set, keep } = session.since(known, this.epoch);
+    const { set, keep } = session.since(known);
     const head = { kind: 'grant', session: id, request, token, mode, version: record!.version } as const;
     this.outputs.send(queue, { ...head, seq, set, keep, contended });
   }

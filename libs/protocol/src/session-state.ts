@@ -154,8 +154,8 @@ export class SessionState {
   }
 
   /** The whole state for a holder with a copy of version `known`: what it lacks, and the names of what it has. */
-  since(known: Version | undefined, epoch: number): { set: Map<string, Uint8Array>; keep: string[] } {
-    const trusted = known && this.had(known, epoch) ? known : undefined;
+  since(known: Version | undefined): { set: Map<string, Uint8Array>; keep: string[] } {
+    const trusted = known && this.had(known) ? known : undefined;
     const set = new Map<string, Uint8Array>();
     const keep: string[] = [];
     for (const [name, { bytes, version }] of this.record!.attributes) {
@@ -181,17 +181,14 @@ export class SessionState {
   }
 
   /**
-   * Whether this state grew out of that version. A power loss may have taken back what a holder has a copy of (race 7), so beside what this very
-   * epoch has seen only the version that the record has, and changes of grants that it remembers, are sure.
+   * Whether this state grew out of that version. It may never have been: a power loss takes back what a holder has a copy of (race 7), and what was sent under a lock
+   * that was revoked is not applied. Only the version that the record has, and changes of grants that it remembers, are sure.
    */
-  private had(known: Version, epoch: number): boolean {
+  private had(known: Version): boolean {
     const { version, ended } = this.record!;
     const age = compareVersions(known, version);
     if (age >= 0) return age === 0;
-    const [knownEpoch, n, seq] = known;
-    return (
-      knownEpoch === epoch ||
-      ended.some((grant) => sameToken(grant.token, [knownEpoch, n]) && seq <= grant.seq)
-    );
+    const [epoch, n, seq] = known;
+    return ended.some((grant) => sameToken(grant.token, [epoch, n]) && seq <= grant.seq);
   }
 }
