@@ -69,7 +69,7 @@ export async function simulate(
   const day = new Day(deployment, sessions);
   for (const name of names) await day.startHolder(name);
 
-  const longMs = kind === 'expiring' ? 15_000 : 2_000;
+  const longMs = { calm: 2_000, lossy: 2_000, faulty: 8_000, expiring: 15_000 }[kind];
   for (let i = 0; i < random.int(10, 40); i++) {
     const slot = random.pick(names);
     day.plan(random.next() * random.pick([20, longMs]), () => day.scope(slot, i));

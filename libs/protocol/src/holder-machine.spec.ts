@@ -399,3 +399,33 @@ describe('forgetting', () => {
     expect(app.machine.busy).toBe(true);
   });
 });
+
+describe('one frame that says several things', () => {
+  it('what follows from the first is done before the second changes what it was about', () => {
+    const grant = app.hold();
+    const frame = { version: 1, partition: 0, epoch: 1 } as const;
+    const revoked = { kind: 'revoked', session: 's', token: [1, 1], why: 'lease-over' } as const;
+    const happened: string[] = [];
+    app.machine.receive({ ...frame, messages: [recall([1, 1]), revoked] }, app.now, () => {
+      for (const event of app.machine.takeEvents()) {
+        happened.push(event.kind);
+        if (event.kind === 'recalled') app.machine.release(grant, { set: new Map(), delete: [] }, app.now);
+      }
+    });
+    expect(happened).toEqual(['recalled']);
+    expect(app.says, 'its answer tells what was applied').toContain('release s 1.1 seq 1');
+  });
+
+  it('rule 11: a lost lock waits for the answer to what was sent under it', () => {
+    const grant = app.hold();
+    app.commit(grant, { cart: '1' });
+    const revoked = { kind: 'revoked', session: 's', token: [1, 1], why: 'lease-over' } as const;
+    app.time += testRules.repeatMs;
+    expect(app.hear(revoked)).toEqual([]);
+    expect(app.says).toEqual(['commit s 1.1 seq 1 {cart=1}']);
+    expect(app.hear(refusedChange('ended', [1, 1], 1, 1))).toEqual([
+      'acknowledged s 1.1 through 1',
+      'lost s 1.1 ended',
+    ]);
+  });
+});

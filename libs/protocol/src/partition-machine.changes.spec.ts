@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { acquire, cancel, commit, release, emptyRelease, renew, Desk } from './desk.harness.js';
 import { limits } from './limits.js';
 import type { Token, Version } from './order.js';
+import { testRules } from './pair.harness.js';
 import { changes } from './words.harness.js';
 import type { SessionRecord } from './record.js';
 
@@ -275,5 +276,27 @@ describe('rule 1 over epochs', () => {
     expect(brings([1, 3, 2]), 'never seen here: lost with the power').toBe('{cart=3 user=u extra=1}');
     expect(brings([1, 2, 1]), 'not remembered').toBe('{cart=3 user=u extra=1}');
     expect(brings([1, 4, 1]), 'the version that it has now').toBe('keep cart user extra');
+  });
+});
+
+describe('what must not come back', () => {
+  it('rule 15: a session that expires and is made anew in one batch keeps none of its attributes', () => {
+    const desk = new Desk();
+    desk.hear('a', acquire(1));
+    desk.hear('a', release([1, 1], 1, { cart: '1' }));
+    desk.machine.due([{ session: 's', expires: 0 }], { mono: 1, wall: testRules.ttlMs });
+    desk.hear('b', acquire(1));
+    expect(desk.outputs.writes).toMatchObject([
+      { record: { version: [1, 2, 0] }, set: [], delete: ['cart'] },
+    ]);
+  });
+
+  it('rule 11: a copy with changes that were never applied is not built upon', () => {
+    const desk = new Desk();
+    desk.hear('a', acquire(1));
+    desk.hear('a', release([1, 1], 1, { cart: '1' }));
+    desk.hear('b', acquire(1));
+    desk.hear('b', release([1, 2], 1, { user: 'u' }));
+    expect(desk.hear('a', acquire(2, { known: [1, 1, 2] }))).toEqual(['a: grant s #2 1.3 {cart=1 user=u}']);
   });
 });
