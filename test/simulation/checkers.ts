@@ -64,7 +64,7 @@ export class Checkers implements NetworkTap {
   private readonly returned = new Set<string>();
 
   /** When a renewal of a holder was last handed to a partition's store; when a grant was first recalled. */
-  private readonly renewals = new Map<string, readonly [before: number | undefined, last: number]>();
+  private readonly renewals = new Map<string, readonly number[]>();
   private readonly recalls = new Map<string, number>();
   /** When each session was last used for sure. */
   private readonly uses = new Map<string, number>();
@@ -348,9 +348,9 @@ export class Checkers implements NetworkTap {
     this.revocations++;
     this.lostUnsent(holder, session);
     const since = (at = -Infinity) => this.world.time - at;
-    const [before, last] = this.renewals.get(`${holder} ${partition}`) ?? [];
-    // The last renewal may have come in the same batch, behind the request that had the lock revoked.
-    const silentMs = Math.max(since(last), since(last) < 500 ? since(before) : 0);
+    // What came just now may be in the same batch, behind the request that had the lock revoked.
+    const renewals = this.renewals.get(`${holder} ${partition}`) ?? [];
+    const silentMs = since(renewals.findLast((at) => since(at) > 700));
     const recalledMs = since(this.recalls.get(`${session} ${token.join('.')}`) ?? this.world.time);
     const { leaseMs, recallTimeoutMs, unreachableHolder } = this.rules;
     const slack = 0.98; // clocks differ
@@ -364,7 +364,7 @@ export class Checkers implements NetworkTap {
   }
 
   private renewed(lease: string): void {
-    this.renewals.set(lease, [this.renewals.get(lease)?.[1], this.world.time]);
+    this.renewals.set(lease, [...(this.renewals.get(lease) ?? []), this.world.time].slice(-50));
   }
 
   private left(holder: string): void {

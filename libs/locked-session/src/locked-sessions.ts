@@ -238,7 +238,8 @@ export class LockedSessions {
       await scope.durable();
       await held.durable(gate.destroy(held), this.commitDeadline);
     } catch (error) {
-      if (state && state.size > 0) await this.run(next!, {}, (session) => session.destroy());
+      // What becomes of that changes nothing of what is known of the old one.
+      if (state && state.size > 0) await this.run(next!, {}, (session) => session.destroy()).catch(() => {});
       throw error;
     }
   }
