@@ -1,5 +1,6 @@
 /** For specs: the holder's machine alone. A test speaks as the store, and as what runs in the process. */
-import { HolderMachine, type HolderRules } from './holder-machine.js';
+import type { HolderRules } from './holder-desk.js';
+import { HolderMachine } from './holder-machine.js';
 import type { HeldGrant, HolderEvent } from './holder-outputs.js';
 import type { Grant, Refused, StoreMessage } from './messages.js';
 import type { Token, Version } from './order.js';

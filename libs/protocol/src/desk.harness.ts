@@ -2,7 +2,8 @@
 import type { Acquire, HolderMessage } from './messages.js';
 import type { Token } from './order.js';
 import { testRules } from './pair.harness.js';
-import { PartitionMachine, type StoreRules } from './partition-machine.js';
+import type { StoreRules } from './partition-desk.js';
+import { PartitionMachine } from './partition-machine.js';
 import type { SessionRecord } from './record.js';
 import type { StoreOutputs } from './store-outputs.js';
 import { changes, shown } from './words.harness.js';

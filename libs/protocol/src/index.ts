@@ -2,7 +2,8 @@
 export { decodeHolderFrame, decodeStoreFrame, encodeHolderFrame, encodeStoreFrame } from './codec.js';
 export { FrameError } from './fields.js';
 export { intoFrames } from './frames.js';
-export { HolderMachine, type HolderRules } from './holder-machine.js';
+export type { HolderRules } from './holder-desk.js';
+export { HolderMachine } from './holder-machine.js';
 export type { HeldAttribute, HeldGrant, HolderCounters, HolderEvent } from './holder-outputs.js';
 export { limits } from './limits.js';
 export {
@@ -17,7 +18,8 @@ export {
   type StoreMessage,
 } from './messages.js';
 export { compareTokens, compareVersions, sameToken, type Now, type Token, type Version } from './order.js';
-export { PartitionMachine, type StoreCounters, type StoreRules } from './partition-machine.js';
+export type { StoreCounters, StoreRules } from './partition-desk.js';
+export { PartitionMachine } from './partition-machine.js';
 export { decodeAttribute, decodeHead, encodeAttribute, encodeHead, type SessionRecord } from './record.js';
 export { isAttributeName, isSessionId, partitionHash, partitionOf } from './session-id.js';
 export type { RecordWrite, StoreOutputs } from './store-outputs.js';

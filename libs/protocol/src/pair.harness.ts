@@ -5,10 +5,12 @@
  */
 import { decodeHolderFrame, encodeHolderFrame, encodeStoreFrame } from './codec.js';
 import { intoFrames } from './frames.js';
-import { HolderMachine, type HolderRules } from './holder-machine.js';
+import type { HolderRules } from './holder-desk.js';
+import { HolderMachine } from './holder-machine.js';
 import type { HolderMessage, StoreMessage } from './messages.js';
 import type { Now } from './order.js';
-import { PartitionMachine, type StoreRules } from './partition-machine.js';
+import type { StoreRules } from './partition-desk.js';
+import { PartitionMachine } from './partition-machine.js';
 import { decodeAttribute, decodeHead, encodeAttribute, encodeHead, type SessionRecord } from './record.js';
 import { TestHolder } from './test-holder.harness.js';
 import { asText, shown } from './words.harness.js';

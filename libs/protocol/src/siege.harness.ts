@@ -3,12 +3,14 @@
  * likes under his own name. After every message a model that knows nothing of the store's inside judges what has come of it.
  */
 import { decodeHolderFrame, encodeHolderFrame, encodeStoreFrame } from './codec.js';
-import { HolderMachine, type HolderRules } from './holder-machine.js';
+import type { HolderRules } from './holder-desk.js';
+import { HolderMachine } from './holder-machine.js';
 import type { HeldGrant } from './holder-outputs.js';
 import type { HolderMessage, StoreMessage } from './messages.js';
 import type { Now } from './order.js';
 import { asText, changes } from './words.harness.js';
-import { PartitionMachine, type StoreRules } from './partition-machine.js';
+import type { StoreRules } from './partition-desk.js';
+import { PartitionMachine } from './partition-machine.js';
 import { decodeAttribute, decodeHead, encodeAttribute, encodeHead, type SessionRecord } from './record.js';
 import { Judge, type Rows } from './siege.judge.js';
 import type { RecordWrite } from './store-outputs.js';

@@ -8,7 +8,8 @@ import { decodeAttribute } from './record.js';
 import type { HolderMessage, StoreMessage } from './messages.js';
 import { compareTokens, compareVersions, sameToken, type Now, type Token, type Version } from './order.js';
 import { asText } from './words.harness.js';
-import type { PartitionMachine, StoreRules } from './partition-machine.js';
+import type { StoreRules } from './partition-desk.js';
+import type { PartitionMachine } from './partition-machine.js';
 
 export interface StoredRow {
   readonly head: Uint8Array;
