@@ -144,7 +144,11 @@ describe('AmqpBroker', () => {
         if (++calls === 1) throw new Error('a bug in the server');
         resolve();
       };
-      void broker.serve(PARTITION, { prefetch: 10 }, { received, lost() {}, unreachable() {} });
+      void broker.serve(
+        PARTITION,
+        { prefetch: 10 },
+        { received, lost() {}, unreachable() {}, queueGone() {} },
+      );
     });
     const link = await broker.join('h1', new RecordingClient());
     const repeat = setInterval(() => link.send(PARTITION, bytes('1')), 5);

@@ -129,6 +129,10 @@ export class RecordingServer extends Recorder implements PartitionServer {
     this.unreached.push(queue);
     this.told(`unreachable ${queue}`, () => {});
   }
+
+  queueGone(session: string): void {
+    this.told(`gone ${session}`, () => {});
+  }
 }
 
 export class RecordingClient extends Recorder implements HolderClient {

@@ -3,6 +3,8 @@
  * parties overtake each other, channels and connections die. Within one link order is kept.
  */
 import type {
+  Asked,
+  AskOptions,
   Broker,
   Delivery,
   HolderClient,
@@ -12,6 +14,7 @@ import type {
   ServeOptions,
 } from '#broker';
 import type { Process } from './process.js';
+import { SessionQueues } from './session-queues.js';
 import type { World } from './world.js';
 
 /** A connection that is silent for this long is closed by the broker, in milliseconds. */
@@ -84,6 +87,7 @@ class PartitionQueue {
 export class Network {
   /** Set to false for a quiet end: nothing is lost any more. */
   faulty = true;
+  readonly sessions = new SessionQueues();
   private readonly partitions = new Map<number, PartitionQueue>();
   private readonly holders = new Map<string, HolderSide>();
   private turns = 0;
@@ -150,6 +154,7 @@ export class Network {
       for (const member of [...queue.line]) this.lose(queue, member, 'the broker went away', downMs);
       queue.ready = [];
     }
+    this.sessions.forgetFrames();
   }
 
   /** How long a hop takes; how often a frame arrives: 0, 1 or 2 times. */
@@ -191,6 +196,16 @@ export class Network {
         }
         return true;
       },
+      openQueue: (session) => {
+        const consumer = this.consumer(partition, member);
+        member.out.carry(this.world.random.next() * this.faults.delayMs, () => {
+          if (consumer.turn === member.turn && !member.gone) this.sessions.open(session, consumer);
+        });
+      },
+      closeQueue: (session) => {
+        const { turn } = member;
+        member.out.carry(0, () => this.sessions.close(session, turn));
+      },
       abandon: () => this.lose(queue, member, 'abandoned'),
       close: async () => {
         member.gone = true;
@@ -208,24 +223,48 @@ export class Network {
       const id = ++this.deliveries;
       const { turn } = active;
       active.unacked.set(id, frame);
-      const delivery: Delivery = {
-        bytes: frame.bytes,
-        sender: frame.sender,
-        ack: () => {
-          // An acknowledgement travels like everything else: it is lost with the channel.
-          active.out.carry(this.world.random.next() * this.faults.delayMs, () => {
-            if (turn === active.turn && active.unacked.delete(id)) this.deliver(partition, queue);
-          });
-        },
-      };
-      active.in.carry(this.world.random.next() * this.faults.delayMs, () =>
-        active.process.run(() => {
-          if (turn !== active.turn || active.gone) return;
-          this.tap.toStore(partition, frame.bytes, turn);
-          active.server.received(delivery);
-        }),
-      );
+      this.hand(partition, active, turn, frame, undefined, () => {
+        if (active.unacked.delete(id)) this.deliver(partition, queue);
+      });
     }
+  }
+
+  /** A frame travels to whoever has the turn; and its acknowledgement back, which like everything else is lost with the channel. */
+  private hand(
+    partition: number,
+    member: Member,
+    turn: number,
+    { bytes, sender }: Frame,
+    session: string | undefined,
+    settled: () => void,
+  ): void {
+    const delayMs = () => this.world.random.next() * this.faults.delayMs;
+    const ack = () => member.out.carry(delayMs(), () => turn === member.turn && settled());
+    const delivery: Delivery = { bytes, sender, session, ack };
+    member.in.carry(delayMs(), () =>
+      member.process.run(() => {
+        if (turn !== member.turn || member.gone) return;
+        this.tap.toStore(partition, bytes, turn);
+        member.server.received(delivery);
+      }),
+    );
+  }
+
+  /** Whoever has the turn now, as the consumer of sessions' queues. */
+  private consumer(partition: number, member: Member) {
+    const { turn } = member;
+    return {
+      turn,
+      deliver: (session: string, frame: Frame, settled: () => void) =>
+        this.hand(partition, member, turn, frame, session, settled),
+      gone: (session: string) => {
+        member.in.carry(this.world.random.next() * this.faults.delayMs, () =>
+          member.process.run(() => {
+            if (turn === member.turn && !member.gone) member.server.queueGone(session);
+          }),
+        );
+      },
+    };
   }
 
   private lose(queue: PartitionQueue, member: Member, reason: string, downMs = 0): void {
@@ -254,6 +293,7 @@ export class Network {
   private requeue(queue: PartitionQueue, member: Member): void {
     queue.ready.unshift(...member.unacked.values());
     member.unacked.clear();
+    this.sessions.lose(member.turn);
   }
 
   private queue(partition: number): PartitionQueue {
@@ -285,6 +325,8 @@ class HolderSide implements HolderLink {
   private out: Hop;
   private in: Hop;
   private closed = false;
+  /** Told when the connection is cut. */
+  private readonly onCut = new Set<() => void>();
 
   constructor(
     private readonly network: Network,
@@ -316,6 +358,8 @@ class HolderSide implements HolderLink {
   cut(downMs = 0): void {
     if (this.queue === undefined) return;
     this.queue = undefined;
+    for (const tell of this.onCut) this.process.run(tell);
+    this.onCut.clear();
     const { world } = this.network;
     world.trace(`${this.holder}: connection cut`);
     this.process.run(() => this.client.disconnected('cut'));
@@ -332,6 +376,35 @@ class HolderSide implements HolderLink {
       });
     }
     return true;
+  }
+
+  /** First the queue is made, with an answer; then the frame is sent. */
+  async ask(session: string, bytes: Uint8Array, { most }: AskOptions): Promise<Asked> {
+    const { network, queue } = this;
+    if (queue === undefined) return 'lost';
+    const delayMs = () => network.fate().at(0) ?? 0;
+    const waiting = await new Promise<number | undefined>((resolve) => {
+      const isCut = () => resolve(undefined);
+      this.onCut.add(isCut);
+      this.out.carry(delayMs(), () => {
+        if (queue !== this.queue) return;
+        const count = network.sessions.declare(session);
+        this.in.carry(delayMs(), () =>
+          this.process.run(() => {
+            this.onCut.delete(isCut);
+            resolve(count);
+          }),
+        );
+      });
+    });
+    if (waiting === undefined || queue !== this.queue || this.closed) return 'lost';
+    if (waiting >= most) return 'full';
+    for (const delay of network.fate()) {
+      this.out.carry(delay, () => {
+        if (queue === this.queue) network.sessions.push(session, { bytes, sender: queue });
+      });
+    }
+    return 'queued';
   }
 
   isAt(queue: string): boolean {

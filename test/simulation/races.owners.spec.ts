@@ -34,6 +34,11 @@ const holderSettings: SessionsSettings = {
   repeatMs: 300,
   renewMs: 500,
   writeBackMs: 0,
+  queues: 'partitioned',
+  sessionQueuesPerSecond: 1_000,
+  sessionQueues: 1_000,
+  sessionQueueExpiresMs: 60_000,
+  waitersPerSession: 16,
   holdPolicy: 'until-recalled',
   drainBudgetMs: 50,
   maxWaitingScopes: 100,
@@ -102,6 +107,8 @@ class Stage {
         this.servers.set(`${name} ${partition}`, server);
         return {
           send: (queue, bytes) => reaches(queue, () => this.holders.get(queue)?.received(bytes)),
+          openQueue: () => {},
+          closeQueue: () => {},
           // Nobody else gets the turn for that; what was not acknowledged is repeated by its senders.
           abandon: () => {},
           close: async () => {},
@@ -113,7 +120,10 @@ class Stage {
         const to = (partition: number) => this.servers.get(`${this.turns.get(partition)} ${partition}`);
         return {
           send: (partition, bytes) =>
-            reaches(holder, () => to(partition)?.received({ bytes, sender: holder, ack: () => {} })),
+            reaches(holder, () =>
+              to(partition)?.received({ bytes, sender: holder, session: undefined, ack: () => {} }),
+            ),
+          ask: async () => 'lost',
           close: async () => {},
         };
       },

@@ -15,17 +15,20 @@ import {
   partitionQueueName,
   partitionQueueOptions,
   reasonOf,
+  sessionQueueName,
   shownAddress,
   whatToCheck,
   type QueueType,
 } from './amqp.topology.js';
-import type {
-  Broker,
-  HolderClient,
-  HolderLink,
-  PartitionLink,
-  PartitionServer,
-  ServeOptions,
+import { SessionQueues } from './amqp.session-queues.js';
+import {
+  sessionPrefetch,
+  type Broker,
+  type HolderClient,
+  type HolderLink,
+  type PartitionLink,
+  type PartitionServer,
+  type ServeOptions,
 } from './broker.js';
 import type { Log } from './log.js';
 import { Outage } from './outage.js';
@@ -40,6 +43,8 @@ export interface AmqpSettings {
   readonly queueType?: QueueType;
   /** Most frames that wait in one partition's queue. A fixed property of queues that exist already. */
   readonly maxQueuedFrames?: number;
+  /** A session's own queue goes when it was not used for so long: far longer than any wait. A fixed property of queues that exist already. */
+  readonly sessionQueueExpiresMs?: number;
   /** Most bytes that wait in one link for a slow connection. More are refused. */
   readonly maxStalledBytes?: number;
   /** A silent connection counts as lost after two to three times this. */
@@ -55,6 +60,7 @@ const DEFAULTS = {
   prefix: 'locked-session',
   queueType: 'classic' as QueueType,
   maxQueuedFrames: 100_000,
+  sessionQueueExpiresMs: 300_000,
   maxStalledBytes: 64 * 1024 * 1024,
   heartbeatSeconds: 5,
   connectTimeoutMs: 5_000,
@@ -68,6 +74,7 @@ export class AmqpBroker implements Broker {
   readonly #settings: typeof DEFAULTS & AmqpSettings;
   readonly #address: URL;
   readonly #outage: Outage;
+  readonly #sessionQueues: SessionQueues;
   readonly #links = new Set<KeptChannel>();
   readonly #closing = new AbortController();
   #connection: Connection | undefined;
@@ -79,6 +86,9 @@ export class AmqpBroker implements Broker {
   constructor(settings: AmqpSettings) {
     this.#settings = { ...DEFAULTS, ...settings };
     this.#address = addressOf(settings.url, this.#settings.heartbeatSeconds);
+    const { sessionQueueExpiresMs, log } = this.#settings;
+    const keep = (use: Use) => this.#keep('session queues', use);
+    this.#sessionQueues = new SessionQueues(keep, sessionQueueExpiresMs, log);
     this.#outage = new Outage(settings.log, `RabbitMQ at ${shownAddress(this.#address)}`);
   }
 
@@ -89,10 +99,27 @@ export class AmqpBroker implements Broker {
 
     // What comes before the turn has begun: a delivery can overtake the answer to `consume`.
     let early: ConsumeMessage[] | undefined;
-    const receive = (turn: Turn, message: ConsumeMessage) => {
+    const receive = (turn: Turn, message: ConsumeMessage, session?: string) => {
       if (turn.over) return;
       this.counters.framesReceived++;
-      server.received(new AmqpDelivery(message, turn));
+      server.received(new AmqpDelivery(message, turn, session));
+    };
+    // Sessions whose queues are open, or about to be; each opening is an object of its own.
+    const opened = new Map<string, object>();
+    const open = async (session: string, opening: object, turn: Turn) => {
+      const name = sessionQueueName(prefix, session);
+      const isThere = await this.#sessionQueues.exists(name, turn);
+      const isWanted = () => !turn.over && opened.get(session) === opening;
+      if (!isWanted()) return;
+      const gone = () => {
+        if (!isWanted()) return;
+        opened.delete(session);
+        server.queueGone(session);
+      };
+      if (!isThere) return gone();
+      const consumed = (message: ConsumeMessage | null) =>
+        message ? receive(turn, message, session) : gone();
+      await turn.channel.consume(name, consumed, { consumerTag: name });
     };
     const link = await this.#keep(`partition ${partition}`, {
       async open(turn) {
@@ -104,6 +131,7 @@ export class AmqpBroker implements Broker {
         channel.on('return', ({ fields }: Message) => {
           if (!turn.over) server.unreachable(fields.routingKey);
         });
+        opened.clear();
         early = [];
         await channel.consume(queue, (message) => {
           if (turn.over) return;
@@ -111,6 +139,7 @@ export class AmqpBroker implements Broker {
           else if (early) early.push(message);
           else receive(turn, message);
         });
+        await channel.prefetch(sessionPrefetch); // of the consumers that come after this one
       },
       begun(turn) {
         const messages = early ?? [];
@@ -121,6 +150,17 @@ export class AmqpBroker implements Broker {
     });
     return {
       send: (to, bytes) => this.#count(link.publish('', to, bytes, { mandatory: true })),
+      openQueue: (session) => {
+        const { turn } = link;
+        if (!turn || opened.has(session)) return;
+        const opening = {};
+        opened.set(session, opening);
+        open(session, opening, turn).catch((error: unknown) => turn.end(reasonOf(error)));
+      },
+      closeQueue: (session) => {
+        if (!opened.delete(session)) return;
+        link.turn?.channel.cancel(sessionQueueName(prefix, session)).catch(() => {});
+      },
       abandon: () => link.abandonTurn(),
       close: () => this.#drop(link),
     };
@@ -150,6 +190,16 @@ export class AmqpBroker implements Broker {
     return {
       send: (partition, bytes) =>
         this.#count(link.publish(exchange, String(partition), bytes, { replyTo: queue })),
+      ask: async (session, bytes, { most, ttlMs }) => {
+        const { turn } = link;
+        if (!turn) return 'lost';
+        const name = sessionQueueName(prefix, session);
+        const waiting = await this.#sessionQueues.declare(name, turn);
+        if (waiting === undefined || turn !== link.turn) return 'lost';
+        if (waiting >= most) return 'full';
+        const options = { replyTo: queue, expiration: ttlMs };
+        return this.#count(link.publish('', name, bytes, options)) ? 'queued' : 'lost';
+      },
       close: () => this.#drop(link),
     };
   }

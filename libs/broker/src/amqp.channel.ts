@@ -26,9 +26,10 @@ export interface KeptChannelSettings {
   readonly closeTimeoutMs: number;
 }
 
-/** What goes with a frame: where answers reach its sender; whether it comes back when nobody has the queue it is for. */
+/** What goes with a frame: where answers reach its sender; whether it comes back when nobody has the queue it is for; how long it waits at most, in milliseconds. */
 export interface PublishOptions {
   readonly replyTo?: string;
+  readonly expiration?: number;
   readonly mandatory?: boolean;
 }
 
@@ -53,6 +54,12 @@ export class KeptChannel {
 
   publish(exchange: string, key: string, bytes: Uint8Array, options: PublishOptions): boolean {
     return this.#turn?.publish(exchange, key, bytes, this.settings.maxStalledBytes, options) ?? false;
+  }
+
+  /** The turn that stands, if one does. */
+  get turn(): Turn | undefined {
+    const turn = this.#turn;
+    return turn?.ready && !turn.over ? turn : undefined;
   }
 
   /** Ends the turn; the next one begins when RabbitMQ has closed this channel, so that the order of frames holds. */
@@ -194,6 +201,7 @@ export class AmqpDelivery implements Delivery {
   constructor(
     private readonly message: ConsumeMessage,
     private readonly turn: Turn,
+    readonly session: string | undefined,
   ) {}
 
   get bytes(): Uint8Array {

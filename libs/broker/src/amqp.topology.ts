@@ -10,6 +10,24 @@ export const partitionQueueName = (prefix: string, partition: number): string =>
 export const holderQueueName = (prefix: string, holder: string, connection: number): string =>
   `${prefix}.holder.${holder}.${connection}`;
 
+export const sessionQueueName = (prefix: string, session: string): string => `${prefix}.session.${session}`;
+
+/** Most frames that wait in one session's queue, whatever the settings say. */
+const mostInSessionQueue = 10_000;
+
+/** A session's own queue goes by itself when nobody has declared or consumed it for so long. Durable for the same reason as a partition's. */
+export function sessionQueueOptions(expiresMs: number) {
+  return {
+    durable: true,
+    arguments: {
+      'x-queue-type': 'classic',
+      'x-expires': expiresMs,
+      'x-max-length': mostInSessionQueue,
+      'x-overflow': 'reject-publish',
+    },
+  };
+}
+
 /**
  * Durable, because RabbitMQ 4 deprecates shared queues that are not; the messages in it are transient. When it is
  * full it refuses what is new (senders repeat), because what waits already has its place in the order.

@@ -7,6 +7,9 @@
  * - One owner: of all parties that serve a partition, one at a time is delivered its frames. When it goes, or abandons
  *   its turn, everything that it had not acknowledged is delivered, in the original order and before anything
  *   newer, to the next one (perhaps itself).
+ * - A session may have a queue of its own, for frames that wait long (rule 21). Whoever has the turn of a partition opens and closes those queues as
+ *   it likes; a frame is delivered from it in order, and waits unacknowledged with the turn like all others. The queue is made by the first who puts something into it, and goes by itself when nobody has used it for
+ *   long.
  * - Nothing is delivered twice within one turn. Delivery is not guaranteed: senders repeat what matters to them.
  * - Adapters reconnect by themselves, for ever, until closed; `send` never throws and never waits: without a
  *   connection, or with too much waiting before it, it drops the frame and returns false.
@@ -55,10 +58,14 @@ export interface PartitionServer {
   lost(reason: string): void;
   /** A frame that was sent to this holder's queue came back, because there is no such queue: its holder has gone, or has another one. */
   unreachable(queue: string): void;
+  /** The queue of this session, which was to be open, is not there, or not any more. */
+  queueGone(session: string): void;
 }
 
 export interface Delivery {
   readonly bytes: Uint8Array;
+  /** The session in whose own queue the frame waited; undefined when it came to the partition. */
+  readonly session: string | undefined;
   /** What the sender calls itself: its queue. For logs, and not to be relied on. */
   readonly sender: string | undefined;
   /** Says that all of this frame is settled: it will never be delivered again. */
@@ -69,6 +76,10 @@ export interface Delivery {
 export interface PartitionLink {
   /** Sends a frame to a holder's queue; if that is gone, the server is told by `unreachable`. False when there is no connection. */
   send(queue: string, bytes: Uint8Array): boolean;
+  /** Delivers from the session's own queue, so that `sessionPrefetch` frames of it are unacknowledged at once, until it is closed or the turn ends. */
+  openQueue(session: string): void;
+  /** Delivers nothing more from it, but for what was under way. */
+  closeQueue(session: string): void;
   /** Gives up the turn: unacknowledged frames go to the next in line, and this server gets in line anew. */
   abandon(): void;
   /** Leaves the line for good, after what was sent and acknowledged has reached the broker. */
@@ -84,8 +95,23 @@ export interface HolderClient {
   received(bytes: Uint8Array): void;
 }
 
+/** What became of a frame for a session's own queue: it waits there; or not, for as many as there may be wait already, or because the connection is gone. */
+export type Asked = 'queued' | 'full' | 'lost';
+
+export interface AskOptions {
+  /** Most frames that may wait there before this one. */
+  readonly most: number;
+  /** How long it waits at most, in milliseconds. */
+  readonly ttlMs: number;
+}
+
+/** Frames of one session's queue that are with the one who has the turn: the second one shows that more than one waits. */
+export const sessionPrefetch = 2;
+
 export interface HolderLink {
   /** Sends a frame to whoever serves `partition`. False when there is no connection. */
   send(partition: number, bytes: Uint8Array): boolean;
+  /** Puts a frame into the session's own queue, which is made when it is not there. What is sent afterwards may overtake it. */
+  ask(session: string, bytes: Uint8Array, options: AskOptions): Promise<Asked>;
   close(): Promise<void>;
 }

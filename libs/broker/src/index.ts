@@ -1,7 +1,10 @@
 /** The broker: its port, its adapters, and the two small ports that every driver needs beside it. */
 export { AmqpBroker, type AmqpSettings } from './amqp.broker.js';
 export { removeAmqpDeployment } from './amqp.removal.js';
+export { sessionPrefetch } from './broker.js';
 export type {
+  Asked,
+  AskOptions,
   Broker,
   BrokerCounters,
   Delivery,

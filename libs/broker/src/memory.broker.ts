@@ -4,14 +4,17 @@
  * several processes at one RabbitMQ: they take turns at a partition, lose unacknowledged frames to the next in line,
  * and can be cut off.
  */
-import type {
-  Broker,
-  Delivery,
-  HolderClient,
-  HolderLink,
-  PartitionLink,
-  PartitionServer,
-  ServeOptions,
+import {
+  sessionPrefetch,
+  type Asked,
+  type AskOptions,
+  type Broker,
+  type Delivery,
+  type HolderClient,
+  type HolderLink,
+  type PartitionLink,
+  type PartitionServer,
+  type ServeOptions,
 } from './broker.js';
 import type { HolderQueue, MemoryExchange, PartitionQueue, Turn } from './memory.exchange.js';
 
@@ -137,6 +140,8 @@ abstract class MemoryLink {
 class MemoryPartitionLink extends MemoryLink implements PartitionLink {
   readonly #queue: PartitionQueue;
   #turn: Turn | undefined;
+  /** Queues of sessions from which something was delivered in this turn, open or not. */
+  readonly #sessions = new Map<string, { readonly queue: PartitionQueue; readonly turn: Turn }>();
 
   constructor(
     broker: MemoryBroker,
@@ -159,21 +164,55 @@ class MemoryPartitionLink extends MemoryLink implements PartitionLink {
     return this.broker.count(this.canSend && exchange.sendToHolder(queue, bytes));
   }
 
+  openQueue(session: string): void {
+    if (!this.canSend) return;
+    const { exchange } = this.broker;
+    if (!exchange.hasSession(session)) {
+      const turn = this.#turn;
+      exchange.clock.soon(() => {
+        if (turn === this.#turn && this.canSend) this.server.queueGone(session);
+      });
+      return;
+    }
+    const known = this.#sessions.get(session);
+    const queue = exchange.session(session);
+    if (known?.queue === queue && queue.turns.includes(known.turn)) return;
+    const turn = known?.queue === queue ? known.turn : this.#newTurn(sessionPrefetch, session);
+    this.#sessions.set(session, { queue, turn });
+    queue.enter(turn);
+  }
+
+  closeQueue(session: string): void {
+    const known = this.#sessions.get(session);
+    known?.queue.stop(known.turn);
+    if (known?.turn.unacknowledged.size === 0) this.#sessions.delete(session);
+    this.broker.exchange.dropIfIdle(session);
+  }
+
   abandon(): void {
     this.end('the turn was abandoned');
   }
 
   protected enter(): void {
-    const receive = (delivery: Delivery) => {
-      this.broker.counters.framesReceived++;
-      this.server.received(delivery);
-    };
-    this.#turn = { prefetch: this.prefetch, receive, unacknowledged: new Set() };
+    this.#turn = this.#newTurn(this.prefetch);
     this.#queue.enter(this.#turn);
   }
 
   protected leave(): void {
     if (this.#turn) this.#queue.leave(this.#turn);
+    for (const { queue, turn } of this.#sessions.values()) queue.leave(turn);
+    this.#sessions.clear();
+  }
+
+  #newTurn(prefetch: number, session?: string): Turn {
+    const receive = (delivery: Delivery) => {
+      this.broker.counters.framesReceived++;
+      this.server.received(delivery);
+    };
+    const deleted = () => {
+      if (session !== undefined) this.server.queueGone(session);
+    };
+    return { prefetch, receive, deleted, unacknowledged: new Set() };
   }
 
   protected ended(reason: string): void {
@@ -195,6 +234,13 @@ class MemoryHolderLink extends MemoryLink implements HolderLink {
 
   send(partition: number, bytes: Uint8Array): boolean {
     return this.broker.count(this.canSend && this.broker.exchange.partition(partition).push(bytes));
+  }
+
+  async ask(session: string, bytes: Uint8Array, { most }: AskOptions): Promise<Asked> {
+    if (!this.canSend) return 'lost';
+    const queue = this.broker.exchange.session(session);
+    if (queue.length >= most) return 'full';
+    return this.broker.count(queue.push(bytes)) ? 'queued' : 'full';
   }
 
   protected enter(): void {

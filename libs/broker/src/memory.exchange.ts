@@ -18,6 +18,7 @@ export class MemoryExchange {
   readonly clock: Clock;
   readonly #maxQueuedFrames: number;
   readonly #partitions = new Map<number, PartitionQueue>();
+  readonly #sessions = new Map<string, PartitionQueue>();
   readonly #holders = new Map<string, HolderQueue>();
   #namesGiven = 0;
 
@@ -33,6 +34,32 @@ export class MemoryExchange {
       this.#partitions.set(partition, queue);
     }
     return queue;
+  }
+
+  /** Made when it is first needed. */
+  session(session: string): PartitionQueue {
+    let queue = this.#sessions.get(session);
+    if (!queue) {
+      queue = new PartitionQueue(this.clock, this.#maxQueuedFrames, session);
+      this.#sessions.set(session, queue);
+    }
+    return queue;
+  }
+
+  hasSession(session: string): boolean {
+    return this.#sessions.has(session);
+  }
+
+  /** Idle queues go at once: nothing is saved by keeping them. */
+  dropIfIdle(session: string): void {
+    if (this.#sessions.get(session)?.isIdle) this.#sessions.delete(session);
+  }
+
+  /** A session's queue is gone, with all that waits there: on RabbitMQ an operator may do so. */
+  deleteSession(session: string): void {
+    const turns = this.#sessions.get(session)?.turns ?? [];
+    this.#sessions.delete(session);
+    for (const turn of turns) this.clock.soon(() => turn.deleted());
   }
 
   openHolderQueue(holder: string, receive: (bytes: Uint8Array) => void): HolderQueue {
@@ -61,10 +88,12 @@ export class MemoryExchange {
 export interface Turn {
   readonly prefetch: number;
   readonly unacknowledged: Set<MemoryDelivery>;
+  /** The queue is gone, with what was not delivered. */
+  deleted(): void;
   receive(delivery: Delivery): void;
 }
 
-/** The frames of one partition, and the line of its servers: the first one has the turn. */
+/** The frames of one partition, or those that wait for one session, and the line of those who serve it: the first one has the turn. */
 export class PartitionQueue {
   readonly #ready = new Fifo();
   readonly #line: Turn[] = [];
@@ -73,7 +102,21 @@ export class PartitionQueue {
   constructor(
     private readonly clock: Clock,
     private readonly maxFrames: number,
+    private readonly session?: string,
   ) {}
+
+  /** How many frames are not with anybody. */
+  get length(): number {
+    return this.#ready.length;
+  }
+
+  get turns(): readonly Turn[] {
+    return this.#line;
+  }
+
+  get isIdle(): boolean {
+    return this.#line.length === 0 && this.#ready.length === 0;
+  }
 
   push(bytes: Uint8Array): boolean {
     if (this.#ready.length >= this.maxFrames) return false;
@@ -87,8 +130,14 @@ export class PartitionQueue {
     this.deliverSoon();
   }
 
+  /** The turn is delivered nothing more, and keeps what it has. */
+  stop(turn: Turn): void {
+    const at = this.#line.indexOf(turn);
+    if (at >= 0) this.#line.splice(at, 1);
+  }
+
   leave(turn: Turn): void {
-    this.#line.splice(this.#line.indexOf(turn), 1);
+    this.stop(turn);
     // A set keeps the order of delivery, and whatever waits is younger than what was delivered.
     this.#ready.unshift([...turn.unacknowledged].map((delivery) => delivery.bytes));
     this.deliverSoon();
@@ -110,7 +159,7 @@ export class PartitionQueue {
     while (this.#line[0] === turn && turn.unacknowledged.size < turn.prefetch) {
       const bytes = this.#ready.shift();
       if (!bytes) return;
-      const delivery = new MemoryDelivery(bytes, turn, this);
+      const delivery = new MemoryDelivery(bytes, this.session, turn, this);
       turn.unacknowledged.add(delivery);
       turn.receive(delivery);
     }
@@ -122,6 +171,7 @@ class MemoryDelivery implements Delivery {
 
   constructor(
     readonly bytes: Uint8Array,
+    readonly session: string | undefined,
     private readonly turn: Turn,
     private readonly queue: PartitionQueue,
   ) {}

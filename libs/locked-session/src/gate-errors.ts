@@ -38,6 +38,11 @@ export function refused(session: string, why: RefusalReason, detail: string): Lo
       return sessionDestroyed(session);
     case 'unknown-session':
       return new LockedSessionError('unknown-session', `${said}: it was never made, or is over`);
+    case 'too-many-queues':
+      return new LockedSessionError(
+        'store-busy',
+        `no queue for session ${session}: ${detail}; try again later`,
+      );
     default:
       return new LockedSessionError('store-busy', `${said}: ${why} (${detail}); try again later`);
   }

@@ -4,16 +4,25 @@
  */
 import type { Broker, Clock, HolderClient, HolderLink, Log } from '#broker';
 import {
+  askTtlMs,
   decodeStoreFrame,
   encodeHolderFrame,
   HolderMachine,
   intoFrames,
+  type Acquire,
   type Changes,
   type HeldGrant,
   type HolderEvent,
+  type HolderMessage,
   type HolderRules,
   type StoreFrame,
 } from '#protocol';
+import { QueueBudget, type QueueBudgetSettings } from './queue-budget.js';
+
+export interface HolderSettings extends HolderRules, QueueBudgetSettings {
+  /** Most processes that may wait in a session's own queue (rule 21). */
+  readonly waitersPerSession: number;
+}
 
 export interface HolderPorts {
   readonly broker: Broker;
@@ -30,6 +39,7 @@ export class HolderDriver {
     messagesReceived: 0,
   };
 
+  private readonly budget = new QueueBudget(this.settings);
   private link: HolderLink | undefined;
   private queue: string | undefined;
   private flushing = false;
@@ -44,9 +54,9 @@ export class HolderDriver {
   constructor(
     private readonly holder: string,
     private readonly ports: HolderPorts,
-    private readonly rules: HolderRules,
+    private readonly settings: HolderSettings,
     private readonly onEvent: (event: HolderEvent) => void,
-    readonly machine = new HolderMachine(rules),
+    readonly machine = new HolderMachine(settings),
   ) {}
 
   /** Resolves when the broker is there for the first time; what was asked before is sent then. */
@@ -163,16 +173,42 @@ export class HolderDriver {
     if (this.link && this.queue !== undefined) {
       for (const [partition, messages] of outbox) {
         for (const frame of intoFrames(messages)) {
-          const { holder, queue } = this;
-          this.counters.framesSent++;
-          this.counters.messagesSent += frame.length;
-          this.link.send(partition, encodeHolderFrame({ partition, holder, queue, messages: frame }));
+          if (this.settings.queues === 'per-session' && isAcquires(frame))
+            for (const acquire of frame) void this.ask(partition, acquire);
+          else this.link.send(partition, this.encoded(partition, frame));
         }
       }
     }
     if (!this.machine.busy) this.onQuiet?.();
     else if (this.queue !== undefined) this.askedAt ??= this.ports.clock.now().mono;
     this.tickLater();
+  }
+
+  /** Puts an acquire into its session's own queue, and tells the machine what has come of it (rule 21). */
+  private async ask(partition: number, acquire: Acquire): Promise<void> {
+    const { session } = acquire;
+    const { waitersPerSession: most } = this.settings;
+    const { clock } = this.ports;
+    const limit = this.budget.refuses(session, clock.now().mono);
+    if (limit !== undefined) {
+      this.machine.turnedAway(acquire, 'too-many-queues', limit, clock.now());
+    } else {
+      const asked = await this.link!.ask(session, this.encoded(partition, [acquire]), {
+        most,
+        ttlMs: askTtlMs,
+      });
+      const detail = `at most ${most} app servers for a session (waitersPerSession)`;
+      if (asked === 'full') this.machine.turnedAway(acquire, 'too-many-waiters', detail, clock.now());
+      else this.machine.asked(acquire, asked === 'queued', clock.now());
+    }
+    for (const event of this.machine.takeEvents()) this.onEvent(event);
+    this.flushSoon();
+  }
+
+  private encoded(partition: number, messages: readonly HolderMessage[]): Uint8Array {
+    this.counters.framesSent++;
+    this.counters.messagesSent += messages.length;
+    return encodeHolderFrame({ partition, holder: this.holder, queue: this.queue!, messages });
   }
 
   private tickLater(): void {
@@ -191,11 +227,11 @@ export class HolderDriver {
   private noteSilence(now: number): void {
     const silentMs = now - (this.askedAt ?? now);
     if (this.silenceLogged || this.queue === undefined) return;
-    if (silentMs < 2 * Math.max(this.rules.renewMs, this.rules.repeatMs)) return;
+    if (silentMs < 2 * Math.max(this.settings.renewMs, this.settings.repeatMs)) return;
     this.silenceLogged = true;
     this.ports.log.warn(
       `no answer from the store for ${Math.round(silentMs / 1_000)} s; scopes wait for it. Is one running, on the same ` +
-        `broker, with the same prefix and ${this.rules.partitions} partitions?`,
+        `broker, with the same prefix and ${this.settings.partitions} partitions?`,
     );
   }
 
@@ -205,4 +241,9 @@ export class HolderDriver {
     this.silenceLogged = false;
     this.ports.log.log('the store answers');
   }
+}
+
+/** Acquires travel in frames of their own. */
+function isAcquires(frame: readonly HolderMessage[]): frame is readonly Acquire[] {
+  return frame[0]?.kind === 'acquire';
 }

@@ -98,7 +98,11 @@ function makeBinding(options: LockedSessionOptions): SessionBinding {
     );
   }
   const log = new Logger('LockedSession');
-  const broker = 'join' in settings.broker ? settings.broker : new AmqpBroker({ ...settings.broker, log });
+  const { sessionQueueExpiresMs } = settings;
+  const broker =
+    'join' in settings.broker
+      ? settings.broker
+      : new AmqpBroker({ ...settings.broker, sessionQueueExpiresMs, log });
   const sessions = new LockedSessions(
     randomUUID(),
     { broker, clock: systemClock, log, newId: newSessionId },

@@ -65,7 +65,10 @@ const rabbitmq = z.strictObject({
     .default('locked-session'),
 });
 
-const schema = z.strictObject({
+/** RabbitMQ must not remove a queue in which somebody waits. */
+const waitsInExpiry = 2;
+
+const table = z.strictObject({
   /** Where RabbitMQ is, or any other way to the store. */
   broker: z.union([
     z.custom<Broker>((value) => typeof (value as Broker | undefined)?.join === 'function'),
@@ -73,6 +76,18 @@ const schema = z.strictObject({
   ]),
   /** The deployment's number of partitions: the same in the store. */
   partitions: whole(1, 1024).default(16),
+  /**
+   * Where requests for locks wait: in the queue of their partition, or in RabbitMQ queues of their sessions (docs/OPERATING.md has a table to choose by). The same in all app
+   * servers; the store follows.
+   */
+  queues: z.enum(['partitioned', 'per-session']).default('partitioned'),
+  /** Queues of sessions: how long RabbitMQ keeps one that nobody uses, in milliseconds; the same in all app servers, and at least twice `waitMs`. */
+  sessionQueueExpiresMs: whole(2_000, 86_400_000).default(300_000),
+  /** Queues of sessions: how many this process makes a second, and uses in all. */
+  sessionQueuesPerSecond: whole(1, 100_000).default(100),
+  sessionQueues: whole(1, 1_000_000).default(10_000),
+  /** Queues of sessions: most app servers that may wait for one session. */
+  waitersPerSession: whole(1, 10_000).default(256),
   /** How the client's session is found: by a signed cookie, */
   cookie: cookie.optional(),
   /** or by the application itself. */
@@ -115,6 +130,12 @@ const schema = z.strictObject({
   attributes: whole(1, limits.attributes).default(256),
   /** How long a shutdown waits for running scopes, and then for answers, in milliseconds. */
   closeMs: whole(0, 600_000).default(2_000),
+});
+
+const schema = table.superRefine(({ queues, waitMs, sessionQueueExpiresMs }, { addIssue }) => {
+  if (queues !== 'per-session' || sessionQueueExpiresMs >= waitsInExpiry * waitMs) return;
+  const message = `must be at least ${waitsInExpiry} times 'waitMs', or RabbitMQ would remove queues in which somebody waits`;
+  addIssue({ code: 'custom', path: ['sessionQueueExpiresMs'], message });
 });
 
 export type LockedSessionOptions = z.input<typeof schema>;

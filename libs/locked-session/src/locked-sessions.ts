@@ -2,18 +2,11 @@
  * The sessions of this process, and the way to one: `run(id, what to lock, body)`. It brings gate, locks, scope and driver together; Nest's part
  * (module, decorators, interceptor) is a thin layer above.
  */
-import {
-  isSessionId,
-  noChanges,
-  type HolderEvent,
-  type HolderMachine,
-  type HolderRules,
-  type Token,
-} from '#protocol';
+import { isSessionId, noChanges, type HolderEvent, type HolderMachine, type Token } from '#protocol';
 import { lockPlan, type LockPlan, type LockSpec } from './lock-plan.js';
 import { LockedSessionError } from './errors.js';
 import { aborted, shuttingDown, wrongPartitions } from './gate-errors.js';
-import { HolderDriver, type HolderPorts } from './holder.driver.js';
+import { HolderDriver, type HolderPorts, type HolderSettings } from './holder.driver.js';
 import { currentScope, requireScope, Scope } from './scope.js';
 import { SessionGate, type GateKeeper, type GateSettings, type WaitOptions } from './session-gate.js';
 import type { SessionHandle } from './session-handle.js';
@@ -23,7 +16,7 @@ export interface SessionsPorts extends HolderPorts {
   readonly newId: () => string;
 }
 
-export interface SessionsSettings extends HolderRules, GateSettings {
+export interface SessionsSettings extends HolderSettings, GateSettings {
   /** How long a scope waits for its locks, in milliseconds, unless it says otherwise. */
   readonly waitMs: number;
   /** The longest wait for another session inside a scope, unless its id is greater (rule 19), in milliseconds. */

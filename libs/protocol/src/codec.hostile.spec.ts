@@ -22,7 +22,7 @@ const fromHolder: HolderMessage[] = [
   { kind: 'destroy', session: 's', token: [1, 2 ** 40], seq: 100 },
   { kind: 'renew', n: 1, reclaim: [['s', [1, 2]]], touches: [['s', 5_000]] },
   { kind: 'leave' },
-  { kind: 'knock', session: 's', request: 7 },
+  { kind: 'knock', session: 's', request: 7, waitMs: 1_000, ageMs: 20 },
 ];
 const lists = { valid: [['s', [1, 2]]], recalled: [['t', [1, 3]]], revoked: [['u', [1, 4]]] } as const;
 const grantedNow = { version: [1, 2, 3], seq: 0, set, keep: ['old'], contended: true } as const;

@@ -164,7 +164,13 @@ const anyHolderMessage: {
     touches: maybe(ages),
   }),
   leave: fc.record({ kind: kind('leave') }),
-  knock: fc.record({ kind: kind('knock'), session: id, request: count }),
+  knock: fc.record({
+    kind: kind('knock'),
+    session: id,
+    request: count,
+    waitMs: fc.nat(limits.waitMs),
+    ageMs: count,
+  }),
 };
 
 const anyStoreMessage: {

@@ -99,7 +99,10 @@ const holderMessages: Table<HolderMessage> = {
     },
   },
   leave: { code: 7, fields: {} },
-  knock: { code: 8, fields: { session: field.id, request: field.count } },
+  knock: {
+    code: 8,
+    fields: { session: field.id, request: field.count, waitMs: field.waitMs, ageMs: field.count },
+  },
 };
 
 const storeMessages: Table<StoreMessage> = {
@@ -148,6 +151,8 @@ const storeMessages: Table<StoreMessage> = {
         'unknown-session',
         'destroyed',
         'too-many-waiters',
+        'too-many-queues',
+        'unheard',
         'too-large',
         'unsupported',
       ),

@@ -13,7 +13,7 @@ export class Desk {
   readonly machine: PartitionMachine;
   time = 0;
   /** Of the last flush. */
-  outputs: StoreOutputs = { writes: [], messages: new Map(), settled: [] };
+  outputs: StoreOutputs = { writes: [], messages: new Map(), open: [], close: [], settled: [] };
   private deliveries = 0;
 
   constructor(

@@ -1,6 +1,6 @@
 /**
- * How the messages of one turn become frames. Acquires travel in frames of their own, since the store acknowledges such a
- * frame only when all its requests are settled; no frame grows far beyond `limits.frameTargetBytes`. Order is kept.
+ * How the messages of one turn become frames. Acquires and knocks travel in frames of their own, since the store acknowledges such a
+ * frame only when all of it is settled; no frame grows far beyond `limits.frameTargetBytes`. Order is kept.
  */
 import { limits } from './limits.js';
 import type { HolderMessage, StoreMessage } from './messages.js';
@@ -9,15 +9,15 @@ export function intoFrames<M extends HolderMessage | StoreMessage>(messages: rea
   const frames: M[][] = [];
   let frame: M[] = [];
   let bytes = 0;
-  let parks = false;
+  let parked: string | undefined;
   for (const message of messages) {
     const size = sizeOf(message);
-    const parksToo = message.kind === 'acquire';
+    const parks = message.kind === 'acquire' || message.kind === 'knock' ? message.kind : undefined;
     const full = bytes + size > limits.frameTargetBytes || frame.length >= limits.frameMessages;
-    if (frame.length === 0 || full || parks !== parksToo) {
+    if (frame.length === 0 || full || parks !== parked) {
       frames.push((frame = []));
       bytes = 0;
-      parks = parksToo;
+      parked = parks;
     }
     frame.push(message);
     bytes += size;

@@ -6,11 +6,15 @@ import type { Grip, KnownCopy } from './grip.js';
 import type { HeldGrant, HolderCounters, HolderEvent } from './holder-outputs.js';
 import { Leases, type LeaseRules } from './leases.js';
 import { noChanges } from './messages.js';
-import type { Cancel, Commit, Destroy, HolderMessage, Release, SessionAge } from './messages.js';
+import type { Acquire, Cancel, Commit, Destroy, HolderMessage, Release, SessionAge } from './messages.js';
 import { compareTokens, sameToken, type Now, type Token } from './order.js';
 import { partitionOf } from './session-id.js';
 
+/** Where acquires wait: in the partition's queue, or each session's in a queue of its own (rule 21). */
+export type QueueLayout = 'partitioned' | 'per-session';
+
 export interface HolderRules extends LeaseRules {
+  readonly queues: QueueLayout;
   /** The deployment's number of partitions. */
   readonly partitions: number;
   /** After this long without an answer a message is sent again, in milliseconds. */
@@ -29,6 +33,9 @@ export interface Wait {
   told: number;
   readonly askedAt: number;
   sentAt: number;
+  /** Layout `per-session`: the acquire that is on its way into the session's queue, and since when one is there, by the monotonic clock. */
+  asking: Acquire | undefined;
+  putAt: number | undefined;
   /** No grant up to this token is accepted: it was returned (rule 12). */
   floor: Token | undefined;
 }

@@ -8,7 +8,7 @@ import { HolderChanges, touchesPerTtl } from './holder-changes.js';
 import type { Session, Wait } from './holder-desk.js';
 import type { HeldGrant } from './holder-outputs.js';
 import { limits } from './limits.js';
-import type { Grant, Refused, Renewed, StoreFrame } from './messages.js';
+import type { Acquire, Grant, RefusalReason, Refused, Renewed, StoreFrame } from './messages.js';
 import { compareTokens, sameToken, type Now, type Token } from './order.js';
 import { partitionOf } from './session-id.js';
 
@@ -36,6 +36,8 @@ export class HolderMachine extends HolderChanges {
         told: deadline,
         askedAt: now.mono,
         sentAt: now.mono,
+        asking: undefined,
+        putAt: undefined,
         floor: undefined,
       };
       this.unanswered.add(session);
@@ -81,7 +83,27 @@ export class HolderMachine extends HolderChanges {
   connected(now: Now): void {
     this.leases.connected();
     for (const partition of this.leases.needed()) this.renew(partition, now);
-    for (const session of this.unanswered) this.repeat(session, now);
+    for (const session of this.unanswered) {
+      // An acquire in the session's queue names the old connection: it keeps the place, and another one says where answers go (rule 21).
+      if (session.wait) this.putAgain(session.wait);
+      this.repeat(session, now);
+    }
+  }
+
+  /** What became of an acquire that was to be put into its session's queue: it is there, or on no way any more (rule 21). */
+  asked(acquire: Acquire, isThere: boolean, now: Now): void {
+    const session = this.sessions.get(acquire.session);
+    const wait = session?.wait;
+    if (wait?.asking !== acquire) return; // it was given up meanwhile; should it be granted, the grant goes back (rule 12)
+    wait.asking = undefined;
+    if (!isThere) return; // the next repeat tries again
+    wait.putAt = now.mono;
+    this.sendAcquire(session!, wait, now);
+  }
+
+  /** An acquire was not put into its session's queue: a limit is reached. */
+  turnedAway({ session, request }: Acquire, why: RefusalReason, detail: string, now: Now): void {
+    this.requestRefused({ kind: 'refused', session, request, why, detail }, now);
   }
 
   /** Repeats, renews and sends what is due. To be called every `tickMs` or so while `busy`. */
@@ -138,7 +160,7 @@ export class HolderMachine extends HolderChanges {
           break;
         case 'refused':
           if (message.token) this.changeRefused(message, message.token, partition, now);
-          else this.requestRefused(message);
+          else this.requestRefused(message, now);
           break;
         case 'revoked':
           this.revoked(message.session, message.token, partition, now);
@@ -226,9 +248,14 @@ export class HolderMachine extends HolderChanges {
     if (this.leases.shouldAsk(partition, now)) this.renew(partition, now);
   }
 
-  private requestRefused({ session: id, request, why, detail = '' }: Refused): void {
+  private requestRefused({ session: id, request, why, detail = '' }: Refused, now: Now): void {
     const session = this.sessions.get(id);
     if (!session?.wait || session.wait.request !== request) return;
+    if (why === 'unheard') {
+      if (session.wait.putAt === undefined) return;
+      this.putAgain(session.wait);
+      return this.sendAcquire(session, session.wait, now);
+    }
     session.wait = undefined;
     this.withdraw(session);
     this.events.push({ kind: 'refused', session: id, why, detail });
@@ -252,12 +279,31 @@ export class HolderMachine extends HolderChanges {
     this.sendAcquire(session, wait, now);
   }
 
+  /** In the layout `per-session` the acquire goes into the session's queue, once, and from then on knocks do as its repeats (rule 21). */
   private sendAcquire({ id, partition, known }: Session, wait: Wait, now: Now): void {
-    const { request, create, deadline } = wait;
+    const { request, create, deadline, putAt } = wait;
     const waitMs = Math.min(limits.waitMs, Math.max(0, Math.ceil(deadline - now.mono)));
     wait.sentAt = now.mono;
     wait.told = now.mono + waitMs;
-    const acquire = { kind: 'acquire', session: id, request, mode: 'exclusive', waitMs } as const;
-    this.send(partition, { ...acquire, known: known?.version, create });
+    const head = { session: id, request, waitMs };
+    if (putAt !== undefined && now.mono - putAt < limits.waitMs) {
+      return this.send(partition, { kind: 'knock', ...head, ageMs: Math.floor(now.mono - putAt) });
+    }
+    if (wait.asking) return;
+    const acquire = {
+      kind: 'acquire',
+      ...head,
+      mode: 'exclusive',
+      known: known?.version,
+      create,
+    } as const;
+    if (this.rules.queues === 'per-session') this.putAgain(wait, acquire);
+    this.send(partition, acquire);
+  }
+
+  /** What is in the session's queue of it does not count any more. */
+  private putAgain(wait: Wait, asking?: Acquire): void {
+    wait.putAt = undefined;
+    wait.asking = asking;
   }
 }

@@ -70,6 +70,11 @@ export class Holders {
     this.holders.get(name)!.left = true;
   }
 
+  /** Whether the holder has said that it leaves, as far as it is remembered. */
+  hasLeft(name: string): boolean {
+    return this.holders.get(name)?.left ?? false;
+  }
+
   /** Where the holder is reached now; undefined when this owner has not heard of it. */
   queueOf(name: string): string | undefined {
     return this.holders.get(name)?.queue;

@@ -154,7 +154,9 @@ class Play {
     const by = lie.by !== 'whoever holds it' ? lie.by : holder && liars.includes(holder) ? holder : 'liar';
     const one = { ...lie, by };
     const queue = one.queue.length === 1 ? `${one.by}.${one.queue}` : one.queue;
-    this.siege.say(one.by, queue, this.message(one));
+    const message = this.message(one);
+    if (message.kind === 'acquire' && lie.queue === 'shared') this.siege.ask(one.by, queue, message);
+    else this.siege.say(one.by, queue, message);
   }
 
   private message(one: Lie): HolderMessage {
@@ -170,8 +172,9 @@ class Play {
         return { kind, session: id, request: this.request(one), mode: 'exclusive', waitMs, ...more };
       }
       case 'cancel':
-      case 'knock':
         return { kind, session: id, request: this.request(one) };
+      case 'knock':
+        return { kind, session: id, request: this.request(one), waitMs, ageMs: one.ageMs };
       case 'destroy':
         return { kind, ...head };
       case 'commit':

@@ -2,13 +2,14 @@
 export { decodeHolderFrame, decodeStoreFrame, encodeHolderFrame, encodeStoreFrame } from './codec.js';
 export { FrameError } from './fields.js';
 export { intoFrames } from './frames.js';
-export type { HolderRules } from './holder-desk.js';
+export type { HolderRules, QueueLayout } from './holder-desk.js';
 export { HolderMachine } from './holder-machine.js';
 export type { HeldAttribute, HeldGrant, HolderCounters, HolderEvent } from './holder-outputs.js';
 export { limits } from './limits.js';
 export {
   noChanges,
   protocolVersion,
+  type Acquire,
   type Changes,
   type HolderFrame,
   type HolderMessage,
@@ -21,5 +22,6 @@ export { compareTokens, compareVersions, sameToken, type Now, type Token, type V
 export type { StoreCounters, StoreRules } from './partition-desk.js';
 export { PartitionMachine } from './partition-machine.js';
 export { decodeAttribute, decodeHead, encodeAttribute, encodeHead, type SessionRecord } from './record.js';
+export { askTtlMs, isAskFor } from './session-queues.js';
 export { isAttributeName, isSessionId, partitionHash, partitionOf } from './session-id.js';
 export type { RecordWrite, StoreOutputs } from './store-outputs.js';

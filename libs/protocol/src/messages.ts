@@ -106,11 +106,18 @@ export interface Leave {
   readonly kind: 'leave';
 }
 
-/** A request waits in the session's own queue (layout `per-session`). */
+/**
+ * An acquire waits in the session's own queue (layout `per-session`, rule 21): tells the owner which queue to consume. Said again, as an acquire is in the other layout, until the
+ * request is answered.
+ */
 export interface Knock {
   readonly kind: 'knock';
   readonly session: string;
   readonly request: number;
+  /** How long the store may keep the request waiting, from its receipt. */
+  readonly waitMs: number;
+  /** How long ago the acquire was put into the queue. */
+  readonly ageMs: number;
 }
 
 // Store to holder. ---------------------------------------------------------------------------------------------
@@ -200,6 +207,10 @@ export type RefusalReason =
   | 'destroyed'
   /** Too many wait: for this session, or in this partition. */
   | 'too-many-waiters'
+  /** Too many queues for sessions were made, or in too short a time (rule 21). */
+  | 'too-many-queues'
+  /** The acquire that this knock tells of is not in the session's queue: put it there again (rule 21). */
+  | 'unheard'
   /** A limit on sizes is exceeded. */
   | 'too-large'
   /** The store does not know this kind of message. */

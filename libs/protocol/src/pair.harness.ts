@@ -28,6 +28,7 @@ export const testRules: StoreRules & HolderRules = {
   repeatMs: 1_000,
   renewMs: 1_500,
   writeBackMs: 0,
+  queues: 'partitioned',
 };
 
 const hopMs = 1;

@@ -16,7 +16,7 @@ export interface StoreRules extends HolderLeaseRules {
   readonly partitions: number;
   /** How long a holder that lives has to release after a recall, in milliseconds (rule 10). */
   readonly recallTimeoutMs: number;
-  /** Most requests that may wait for one session, and in one partition. */
+  /** Most requests that may wait for one session (two at least), and in one partition; as many queues of sessions are consumed in it at most. */
   readonly waitersPerSession: number;
   readonly waitersPerPartition: number;
   /** Ended grants remembered for each session (rule 6). */

@@ -140,12 +140,6 @@ describe('changes', () => {
       'a: refused s 1.1 seq 3 ended applied 2',
     ]);
   });
-
-  it('a message of a later version of the rules is refused, not ignored', () => {
-    expect(desk.hear('a', { kind: 'knock', session: 's', request: 3 })).toEqual([
-      'a: refused s #3 unsupported',
-    ]);
-  });
 });
 
 describe('sizes', () => {

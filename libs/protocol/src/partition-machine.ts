@@ -4,19 +4,22 @@
  * `flush`: writes to persist first, then messages to send, then deliveries to acknowledge (rule 7). Rules are cited by
  * their numbers in docs/PROTOCOL.md.
  */
-import type { HolderFrame, HolderMessage, Acquire, Cancel, Renew, SessionToken } from './messages.js';
+import type { Holders, Ownership } from './holders.js';
 import { limits } from './limits.js';
+import type { Acquire, Cancel, HolderFrame, HolderMessage, Knock, Renew, SessionToken } from './messages.js';
 import { sameToken, type Now, type Token } from './order.js';
-import type { Ownership, Holders } from './holders.js';
 import type { StoreRules } from './partition-desk.js';
 import type { SessionRecord } from './record.js';
 import { SessionChanges } from './session-changes.js';
+import { SessionQueues } from './session-queues.js';
 import type { SessionState } from './session-state.js';
 import type { StoreOutputs } from './store-outputs.js';
 
 /** How often the machine looks for leases that have run out, in milliseconds, or ten times in a lease; only while somebody waits. */
 const lookMs = { 'wait-for-lease': 250, revoke: 50 };
+
 export class PartitionMachine extends SessionChanges {
+  private readonly queues = new SessionQueues(this.outputs);
   private lookedAt: number;
 
   constructor(partition: number, epoch: number, rules: StoreRules, ownership: Ownership, holders?: Holders) {
@@ -50,6 +53,27 @@ export class PartitionMachine extends SessionChanges {
     this.outputs.settle(delivery);
   }
 
+  /** A frame that waited in a session's own queue: one acquire, which may be old, and no sign of its holder's life (rule 21). */
+  receiveAsk(frame: HolderFrame, delivery: number, now: Now): void {
+    const { holder } = frame;
+    this.outputs.hold(delivery);
+    for (const message of frame.messages) {
+      const { session, request } = message as Acquire;
+      if (this.holders.hasLeft(holder) || !this.queues.take(session, holder, request, now)) continue;
+      const queue = this.holders.queueOf(holder) ?? frame.queue;
+      this.receiveMessage(message, { ...frame, queue }, delivery, now);
+    }
+    this.outputs.settle(delivery);
+  }
+
+  /** A session's own queue, which was to be consumed, is not there, or not any more. */
+  queueGone(session: string, now: Now): void {
+    const knocker = this.queues.gone(session, now);
+    if (!knocker) return;
+    const { queue, request } = knocker;
+    this.outputs.send(queue, { kind: 'refused', session, request, why: 'unheard' });
+  }
+
   /** Drops the waiters whose time is over (rule 2), and revokes what holders may not keep (rule 10). To be called at `nextDeadline` or later. */
   tick(now: Now): void {
     this.lookedAt = now.mono;
@@ -60,6 +84,7 @@ export class PartitionMachine extends SessionChanges {
       this.reconsider(session, now);
     }
     for (const session of [...this.watched]) this.reconsider(session, now);
+    if (this.queues.nextDeadline <= now.mono) this.queues.sweep((id) => this.isWaitedFor(id), now);
   }
 
   /** A holder's queue is gone: what was sent there came back. */
@@ -72,9 +97,10 @@ export class PartitionMachine extends SessionChanges {
 
   /** When `tick` may have something to do, by the monotonic clock; Infinity when nobody waits. */
   get nextDeadline(): number {
-    if (this.waiting.size === 0 && this.watched.size === 0) return Infinity;
+    const { nextDeadline } = this.queues;
+    if (this.waiting.size === 0 && this.watched.size === 0) return nextDeadline;
     const nextLook = this.lookedAt + Math.min(lookMs[this.rules.unreachableHolder], this.rules.leaseMs / 10);
-    return Math.min(this.waiting.nextDeadline, nextLook);
+    return Math.min(this.waiting.nextDeadline, nextLook, nextDeadline);
   }
 
   /** Everything that has come of what was received since the last flush. */
@@ -98,6 +124,7 @@ export class PartitionMachine extends SessionChanges {
       sessions: this.sessions.size,
       contended: this.waiting.contended,
       waiting: this.waiting.size,
+      queues: this.queues.size,
       bytes: this.sessions.bytes,
     };
   }
@@ -124,8 +151,8 @@ export class PartitionMachine extends SessionChanges {
         return this.destroy(session, message, frame, now);
       case 'release':
         return this.release(session, message, frame, now);
-      default:
-        return this.refuse(frame.queue, message, 'unsupported');
+      case 'knock':
+        return this.knock(session, message, frame, delivery, now);
     }
   }
 
@@ -169,7 +196,38 @@ export class PartitionMachine extends SessionChanges {
     this.reconsider(session, now);
   }
 
+  /** An acquire waits in the session's own queue: it is consumed; and whoever repeats what is known already is answered as by an acquire (rule 21). */
+  private knock(session: SessionState, knock: Knock, frame: HolderFrame, delivery: number, now: Now): void {
+    const { holder, queue } = frame;
+    const { request, waitMs } = knock;
+    const most = this.rules.waitersPerPartition;
+    if (!this.queues.has(session.id) && this.queues.size >= most) {
+      const detail = `the store consumes ${most} queues of sessions in each partition at most`;
+      return this.refuse(queue, knock, 'too-many-queues', { detail });
+    }
+    this.queues.knocked(knock, delivery, queue, now);
+    const { grant } = session;
+    const waiter = this.waiting.of(session, holder);
+    if (waiter?.request === request) {
+      this.counters.repeats++;
+      this.waiting.repeat(waiter, { acquire: waiter.acquire, queue, deadline: now.mono + waitMs });
+      return this.recall(session, now);
+    }
+    if (grant?.holder === holder && grant.request === request && !grant.revoked) {
+      this.counters.repeats++;
+      return this.sendGrant(session, grant, { mode: 'exclusive' }, queue, now);
+    }
+    const isEmpty = this.waiting.line(session).length === 0;
+    if (this.queues.misses(knock, holder, isEmpty, now)) this.refuse(queue, knock, 'unheard');
+  }
+
+  private isWaitedFor(id: string): boolean {
+    const session = this.sessions.peek(id);
+    return session !== undefined && this.waiting.line(session).length > 0;
+  }
+
   private cancel(session: SessionState, { request }: Cancel, holder: string, now: Now): void {
+    this.queues.cancelled(session.id, holder, request);
     const waiter = this.waiting.of(session, holder);
     if (waiter?.request === request) return this.waiting.leave(session, waiter);
     // A holder cancels only what it never accepted: a grant of it that is on its way is as good as returned.

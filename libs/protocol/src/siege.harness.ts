@@ -6,7 +6,7 @@ import { decodeHolderFrame, encodeHolderFrame, encodeStoreFrame } from './codec.
 import type { HolderRules } from './holder-desk.js';
 import { HolderMachine } from './holder-machine.js';
 import type { HeldGrant } from './holder-outputs.js';
-import type { HolderMessage, StoreMessage } from './messages.js';
+import type { Acquire, HolderFrame, HolderMessage, StoreMessage } from './messages.js';
 import type { Now } from './order.js';
 import { asText, changes } from './words.harness.js';
 import type { StoreRules } from './partition-desk.js';
@@ -61,6 +61,13 @@ export class Siege {
   /** A message arrives, in a frame of its own, and all that follows from it among the honest. */
   say(holder: string, queue: string, message: HolderMessage): void {
     this.deliver(encodeHolderFrame({ partition: 0, holder, queue, messages: [message] }));
+    this.settle();
+  }
+
+  /** The same with an acquire that comes out of its session's own queue, some time after it was put there. */
+  ask(holder: string, queue: string, acquire: Acquire): void {
+    const bytes = encodeHolderFrame({ partition: 0, holder, queue, messages: [acquire] });
+    this.deliver(bytes, (frame) => this.store.receiveAsk(frame, this.deliveries, this.now));
     this.settle();
   }
 
@@ -125,13 +132,16 @@ export class Siege {
     this.stores.push(this.makeStore(0, this.stores.length + 1, this.rules, ownership));
   }
 
-  private deliver(bytes: Uint8Array): void {
+  private deliver(
+    bytes: Uint8Array,
+    receive = (frame: HolderFrame) => this.store.receive(frame, this.deliveries, this.now),
+  ): void {
     const frame = decodeHolderFrame(bytes);
     for (const id of this.store.missing(frame)) this.load(id);
     this.unsettled.set(++this.deliveries, bytes);
     const [message] = frame.messages;
     const by = { who: frame.holder, queue: frame.queue, message: message! };
-    this.act(() => this.store.receive(frame, this.deliveries, this.now), by);
+    this.act(() => receive(frame), by);
   }
 
   private load(id: string): void {
@@ -145,7 +155,7 @@ export class Siege {
   /** Something is done with the store; what comes of it is written, judged and sent. */
   private act(deed: () => void, by?: Parameters<Judge['judge']>[2]): void {
     deed();
-    const { writes, messages, settled } = this.store.flush();
+    const { writes, messages, open, settled } = this.store.flush();
     const before = this.rows;
     if (writes.length > 0) this.rows = written(before, writes);
     for (const delivery of settled) this.unsettled.delete(delivery);
@@ -155,6 +165,9 @@ export class Siege {
     for (const { queue, message } of sent) {
       for (const holder of this.honest.values()) if (holder.queue === queue) holder.hear(message);
     }
+    // Every other queue that is to be opened is not there.
+    for (const session of open)
+      if (this.deliveries % 2 === 0) this.act(() => this.store.queueGone(session, this.now));
   }
 }
 

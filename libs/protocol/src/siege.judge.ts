@@ -82,7 +82,7 @@ export class Judge {
 
   /** Whether the machine's memory keeps within its bounds; `evicted`: nothing is there that could be loaded again. */
   memory(store: PartitionMachine, unsettled: number, evicted = true): void {
-    const { waiting, contended, sessions, bytes } = store.snapshot();
+    const { waiting, contended, sessions, queues, bytes } = store.snapshot();
     const inside = store as unknown as Inside;
     const lines = [...inside.waiting.lines.values()].map(({ length }) => length);
     demand(waiting === lines.reduce((sum, length) => sum + length, 0), 'waiters are counted wrongly');
@@ -91,12 +91,17 @@ export class Judge {
       lines.every((length) => length > 0 && length <= this.rules.waitersPerSession),
       `${lines.join()} wait`,
     );
-    demand(unsettled === waiting, `${unsettled} frames are kept for ${waiting} waiters`);
+    demand(queues <= this.rules.waitersPerPartition, `${queues} queues are open`);
+    const kept = waiting + queues;
+    demand(unsettled === kept, `${unsettled} frames are kept for ${waiting} waiters and ${queues} queues`);
     const { changed, messages, settled, open } = inside.outputs;
     demand(changed.size + messages.size + settled.length === 0, 'outputs are left after a flush');
-    demand(open.size === waiting, `${open.size} deliveries are open for ${waiting} waiters`);
-    const kept = [...inside.sessions.sessions.values()];
-    const counted = kept.reduce((sum, one) => sum + entryBytes + one.bytes, 0);
+    demand(
+      open.size === kept,
+      `${open.size} deliveries are open for ${waiting} waiters and ${queues} queues`,
+    );
+    const inMemory = [...inside.sessions.sessions.values()];
+    const counted = inMemory.reduce((sum, one) => sum + entryBytes + one.bytes, 0);
     demand(bytes === counted, `${bytes} bytes are said to be in memory, not ${counted}`);
     const needed = contended + inside.watched.size;
     if (evicted) demand(sessions <= needed, `${sessions} sessions are in memory, and ${needed} needed`);

@@ -6,11 +6,14 @@ import type { StoreMessage } from './messages.js';
 import type { SessionRecord } from './record.js';
 import type { SessionState } from './session-state.js';
 
-/** What must follow, in this order: persist `writes`, send `messages`, acknowledge `settled`. */
+/** What must follow, in this order: persist `writes`, send `messages`, open and close queues, acknowledge `settled`. */
 export interface StoreOutputs {
   readonly writes: readonly RecordWrite[];
   /** Messages by the holder's queue that they go to, in order. */
   readonly messages: ReadonlyMap<string, readonly StoreMessage[]>;
+  /** Sessions whose own queues are to be consumed from now on, and those that are not any more (rule 21). */
+  readonly open: readonly string[];
+  readonly close: readonly string[];
   /** Deliveries (numbers given to `receive`) of which everything is settled. */
   readonly settled: readonly number[];
 }
@@ -31,6 +34,8 @@ export class PendingOutputs {
   private changed = new Set<SessionState>();
   private messages = new Map<string, StoreMessage[]>();
   private settled: number[] = [];
+  private opened: string[] = [];
+  private closed: string[] = [];
   /** How many things of a delivery are not settled yet. */
   private readonly open = new Map<number, number>();
 
@@ -43,6 +48,14 @@ export class PendingOutputs {
     const messages = this.messages.get(queue);
     if (messages) messages.push(message);
     else this.messages.set(queue, [message]);
+  }
+
+  openQueue(session: string): void {
+    this.opened.push(session);
+  }
+
+  closeQueue(session: string): void {
+    this.closed.push(session);
   }
 
   /** One more thing of the delivery waits. */
@@ -62,11 +75,13 @@ export class PendingOutputs {
   }
 
   take(): StoreOutputs {
-    const { messages, settled } = this;
+    const { messages, settled, opened: open, closed: close } = this;
     const writes = [...this.changed].map((session) => session.takeWrite(this.ttlMs));
     this.changed = new Set();
     this.messages = new Map();
     this.settled = [];
-    return { writes, messages, settled };
+    this.opened = [];
+    this.closed = [];
+    return { writes, messages, open, close, settled };
   }
 }

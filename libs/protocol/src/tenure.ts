@@ -35,7 +35,7 @@ export abstract class Tenure extends PartitionDesk {
   protected sendGrant(
     session: SessionState,
     grant: GrantRecord,
-    { mode, known }: Acquire,
+    { mode, known }: Pick<Acquire, 'mode' | 'known'>,
     queue: string,
     now: Now,
   ): void {

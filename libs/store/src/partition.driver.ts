@@ -52,6 +52,7 @@ export class PartitionDriver {
   private running: Promise<void> | undefined;
   private stopping = false;
   private readonly gone = new Set<string>();
+  private readonly queuesGone = new Set<string>();
   private tickDue = false;
   private cancelTick: (() => void) | undefined;
   private scanDue = false;
@@ -84,6 +85,13 @@ export class PartitionDriver {
     this.pump();
   }
 
+  /** The session's own queue is not there, or not any more. */
+  queueGone(session: string): void {
+    if (!this.machine) return;
+    this.queuesGone.add(session);
+    this.pump();
+  }
+
   /** The turn is over: somebody else may own the partition now. */
   lost(reason: string): void {
     if (this.machine) this.ports.log.warn(`partition ${this.partition} is given up: ${reason}`);
@@ -91,6 +99,7 @@ export class PartitionDriver {
     this.machine = undefined;
     this.inbox = [];
     this.gone.clear();
+    this.queuesGone.clear();
     this.unsettled.clear();
     this.cancelTick?.();
     this.cancelScan?.();
@@ -122,9 +131,10 @@ export class PartitionDriver {
 
   private get due(): boolean {
     if (this.stopping || !this.link) return false;
+    const isToldSomething = this.gone.size > 0 || this.queuesGone.size > 0;
     return (
       this.inbox.length > 0 ||
-      ((this.tickDue || this.scanDue || this.gone.size > 0) && this.machine !== undefined)
+      ((this.tickDue || this.scanDue || isToldSomething) && this.machine !== undefined)
     );
   }
 
@@ -157,10 +167,13 @@ export class PartitionDriver {
     this.tickDue = false;
     for (const { frame, delivery } of batch) {
       this.unsettled.set(++this.deliveries, delivery);
-      machine.receive(frame, this.deliveries, now);
+      if (delivery.session === undefined) machine.receive(frame, this.deliveries, now);
+      else machine.receiveAsk(frame, this.deliveries, now);
     }
     for (const queue of this.gone) machine.unreachable(queue, now);
     this.gone.clear();
+    for (const session of this.queuesGone) machine.queueGone(session, now);
+    this.queuesGone.clear();
     const outputs = machine.flush();
     await this.ports.repository.apply(this.partition, machine.epoch, outputs.writes.map(toRepository));
     if (turn !== this.turn) return;
@@ -205,13 +218,15 @@ export class PartitionDriver {
     for (const id of ids) machine.load(id, fromRepository(found.get(id)));
   }
 
-  private speak(epoch: number, { messages, settled }: StoreOutputs): void {
+  private speak(epoch: number, { messages, open, close, settled }: StoreOutputs): void {
     const { partition } = this;
     for (const [queue, list] of messages) {
       for (const frame of intoFrames(list)) {
         this.link?.send(queue, encodeStoreFrame({ partition, epoch, messages: frame }));
       }
     }
+    for (const session of open) this.link?.openQueue(session);
+    for (const session of close) this.link?.closeQueue(session);
     for (const number of settled) {
       this.unsettled.get(number)?.ack();
       this.unsettled.delete(number);

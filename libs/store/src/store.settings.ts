@@ -81,12 +81,14 @@ const table = {
   STORE_TTL_MS: whole(1_000, 31_536_000_000)
     .default(86_400_000)
     .describe('how long a session is kept after its last use, in milliseconds: 1000 to 31536000000'),
-  STORE_WAITERS_PER_SESSION: whole(1, 10_000)
+  STORE_WAITERS_PER_SESSION: whole(2, 10_000)
     .default(256)
-    .describe('most app servers that may wait for one session: 1 to 10000'),
+    .describe('most app servers that may wait for one session: 2 to 10000'),
   STORE_WAITERS_PER_PARTITION: whole(1, 60_000)
     .default(4_096)
-    .describe('most requests that may wait in one partition: 1 to 60000'),
+    .describe(
+      'most requests that may wait in one partition, and most queues of sessions that are consumed for it: 1 to 60000',
+    ),
   STORE_WINDOW: whole(1, 5_000)
     .default(256)
     .describe('most frames under way in one partition beside those that wait: 1 to 5000'),

@@ -3,7 +3,14 @@
  * the driver of their partition, by way of `dispatch` where a transport wants to hand them over itself.
  */
 import type { Broker, Delivery } from '#broker';
-import { decodeHolderFrame, limits, partitionHash, PartitionMachine, type HolderFrame } from '#protocol';
+import {
+  decodeHolderFrame,
+  isAskFor,
+  limits,
+  partitionHash,
+  PartitionMachine,
+  type HolderFrame,
+} from '#protocol';
 import { DeploymentMismatchError, OccupiedError } from '#repository';
 import {
   PartitionDriver,
@@ -67,6 +74,7 @@ export class Store {
           received: (delivery: Delivery) => this.received(driver, delivery, dispatch),
           lost: (reason: string) => driver.lost(reason),
           unreachable: (queue: string) => driver.unreachable(queue),
+          queueGone: (session: string) => driver.queueGone(session),
         };
         driver.attach(await broker.serve(driver.partition, { prefetch }, server));
       }),
@@ -115,6 +123,9 @@ export class Store {
       frame = decodeHolderFrame(delivery.bytes);
       if (frame.partition !== driver.partition) {
         throw new Error(`it is for partition ${frame.partition} of another deployment`);
+      }
+      if (delivery.session !== undefined && !isAskFor(delivery.session, frame.messages)) {
+        throw new Error(`it is no acquire of session ${delivery.session}, in whose queue it was`);
       }
     } catch (error) {
       this.counters.badFrames++;
