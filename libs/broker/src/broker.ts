@@ -99,7 +99,7 @@ export interface HolderClient {
 export type Asked = 'queued' | 'full' | 'lost';
 
 export interface AskOptions {
-  /** Most frames that may wait there before this one. */
+  /** Most frames that may wait there before this one, as far as they are counted already. */
   readonly most: number;
   /** How long it waits at most, in milliseconds. */
   readonly ttlMs: number;
