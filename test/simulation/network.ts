@@ -87,7 +87,7 @@ class PartitionQueue {
 export class Network {
   /** Set to false for a quiet end: nothing is lost any more. */
   faulty = true;
-  readonly sessions = new SessionQueues();
+  readonly sessions = new SessionQueues(() => this.world.time);
   private readonly partitions = new Map<number, PartitionQueue>();
   private readonly holders = new Map<string, HolderSide>();
   private turns = 0;
@@ -197,6 +197,7 @@ export class Network {
         return true;
       },
       openQueue: (session) => {
+        if (member.gone || member.cut) return;
         const consumer = this.consumer(partition, member);
         member.out.carry(this.world.random.next() * this.faults.delayMs, () => {
           if (consumer.turn === member.turn && !member.gone) this.sessions.open(session, consumer);
@@ -379,7 +380,7 @@ class HolderSide implements HolderLink {
   }
 
   /** First the queue is made, with an answer; then the frame is sent. */
-  async ask(session: string, bytes: Uint8Array, { most }: AskOptions): Promise<Asked> {
+  async ask(session: string, bytes: Uint8Array, { most, ttlMs }: AskOptions): Promise<Asked> {
     const { network, queue } = this;
     if (queue === undefined) return 'lost';
     const delayMs = () => network.fate().at(0) ?? 0;
@@ -401,7 +402,8 @@ class HolderSide implements HolderLink {
     if (waiting >= most) return 'full';
     for (const delay of network.fate()) {
       this.out.carry(delay, () => {
-        if (queue === this.queue) network.sessions.push(session, { bytes, sender: queue });
+        if (queue === this.queue)
+          network.sessions.push(session, { bytes, sender: queue, expiresAt: network.world.time + ttlMs });
       });
     }
     return 'queued';

@@ -7,6 +7,7 @@ import { sessionPrefetch } from '#broker';
 interface Waiting {
   readonly bytes: Uint8Array;
   readonly sender: string;
+  readonly expiresAt: number;
 }
 
 /** One consumer at a time: the turn, and how a frame reaches it. */
@@ -26,10 +27,13 @@ class Queue {
 export class SessionQueues {
   private readonly queues = new Map<string, Queue>();
 
+  constructor(private readonly now: () => number) {}
+
   /** How many frames wait in the queue, which is made when it is not there. */
   declare(session: string): number {
     let queue = this.queues.get(session);
     if (!queue) this.queues.set(session, (queue = new Queue()));
+    this.expire(queue);
     return queue.ready.length;
   }
 
@@ -82,7 +86,9 @@ export class SessionQueues {
 
   private deliver(session: string): void {
     const queue = this.queues.get(session);
-    while (queue?.consumer && queue.ready.length > 0 && queue.unacked.size < sessionPrefetch) {
+    if (!queue) return;
+    this.expire(queue);
+    while (queue.consumer && queue.ready.length > 0 && queue.unacked.size < sessionPrefetch) {
       const frame = queue.ready.shift()!;
       queue.unacked.set(frame, queue.consumer);
       queue.consumer.deliver(session, frame, () => {
@@ -90,5 +96,10 @@ export class SessionQueues {
         this.deliver(session);
       });
     }
+  }
+
+  /** What has waited too long goes when it has come to the head. */
+  private expire({ ready }: Queue): void {
+    while (ready.length > 0 && ready[0]!.expiresAt <= this.now()) ready.shift();
   }
 }

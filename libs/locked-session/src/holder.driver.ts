@@ -4,7 +4,6 @@
  */
 import type { Broker, Clock, HolderClient, HolderLink, Log } from '#broker';
 import {
-  askTtlMs,
   decodeStoreFrame,
   encodeHolderFrame,
   HolderMachine,
@@ -195,7 +194,7 @@ export class HolderDriver {
     } else {
       const asked = await this.link!.ask(session, this.encoded(partition, [acquire]), {
         most,
-        ttlMs: askTtlMs,
+        ttlMs: acquire.waitMs,
       });
       const detail = `at most ${most} app servers for a session (waitersPerSession)`;
       if (asked === 'full') this.machine.turnedAway(acquire, 'too-many-waiters', detail, clock.now());

@@ -33,9 +33,9 @@ export interface Wait {
   told: number;
   readonly askedAt: number;
   sentAt: number;
-  /** Layout `per-session`: the acquire that is on its way into the session's queue, and since when one is there, by the monotonic clock. */
+  /** Layout `per-session`: the acquire that is on its way into the session's queue; and since when one is there, and until when at most, by the monotonic clock. */
   asking: Acquire | undefined;
-  putAt: number | undefined;
+  put: { readonly at: number; readonly until: number } | undefined;
   /** No grant up to this token is accepted: it was returned (rule 12). */
   floor: Token | undefined;
 }

@@ -37,7 +37,7 @@ export class HolderMachine extends HolderChanges {
         askedAt: now.mono,
         sentAt: now.mono,
         asking: undefined,
-        putAt: undefined,
+        put: undefined,
         floor: undefined,
       };
       this.unanswered.add(session);
@@ -97,7 +97,7 @@ export class HolderMachine extends HolderChanges {
     if (wait?.asking !== acquire) return; // it was given up meanwhile; should it be granted, the grant goes back (rule 12)
     wait.asking = undefined;
     if (!isThere) return; // the next repeat tries again
-    wait.putAt = now.mono;
+    wait.put = { at: now.mono, until: now.mono + acquire.waitMs };
     this.sendAcquire(session!, wait, now);
   }
 
@@ -252,7 +252,7 @@ export class HolderMachine extends HolderChanges {
     const session = this.sessions.get(id);
     if (!session?.wait || session.wait.request !== request) return;
     if (why === 'unheard') {
-      if (session.wait.putAt === undefined) return;
+      if (!session.wait.put) return;
       this.putAgain(session.wait);
       return this.sendAcquire(session, session.wait, now);
     }
@@ -279,15 +279,18 @@ export class HolderMachine extends HolderChanges {
     this.sendAcquire(session, wait, now);
   }
 
-  /** In the layout `per-session` the acquire goes into the session's queue, once, and from then on knocks do as its repeats (rule 21). */
+  /**
+   * In the layout `per-session` the acquire goes into the session's queue, and from then on knocks do as its repeats. It is there for as long as was waited for when it was put there;
+   * who waits longer by then, puts it there again (rule 21).
+   */
   private sendAcquire({ id, partition, known }: Session, wait: Wait, now: Now): void {
-    const { request, create, deadline, putAt } = wait;
+    const { request, create, deadline, put } = wait;
     const waitMs = Math.min(limits.waitMs, Math.max(0, Math.ceil(deadline - now.mono)));
     wait.sentAt = now.mono;
     wait.told = now.mono + waitMs;
     const head = { session: id, request, waitMs };
-    if (putAt !== undefined && now.mono - putAt < limits.waitMs) {
-      return this.send(partition, { kind: 'knock', ...head, ageMs: Math.floor(now.mono - putAt) });
+    if (put && now.mono < put.until) {
+      return this.send(partition, { kind: 'knock', ...head, ageMs: Math.floor(now.mono - put.at) });
     }
     if (wait.asking) return;
     const acquire = {
@@ -303,7 +306,7 @@ export class HolderMachine extends HolderChanges {
 
   /** What is in the session's queue of it does not count any more. */
   private putAgain(wait: Wait, asking?: Acquire): void {
-    wait.putAt = undefined;
+    wait.put = undefined;
     wait.asking = asking;
   }
 }

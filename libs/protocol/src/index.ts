@@ -22,6 +22,6 @@ export { compareTokens, compareVersions, sameToken, type Now, type Token, type V
 export type { StoreCounters, StoreRules } from './partition-desk.js';
 export { PartitionMachine } from './partition-machine.js';
 export { decodeAttribute, decodeHead, encodeAttribute, encodeHead, type SessionRecord } from './record.js';
-export { askTtlMs, isAskFor } from './session-queues.js';
+export { isAskFor } from './session-queues.js';
 export { isAttributeName, isSessionId, partitionHash, partitionOf } from './session-id.js';
 export type { RecordWrite, StoreOutputs } from './store-outputs.js';

@@ -2,7 +2,6 @@
  * The queues of their own in which acquires wait in the layout `per-session` (rule 21), as the owner of a partition knows them: which it consumes, why, and what it has taken out
  * of them. The line itself stands in the broker; here is nothing that grows with it.
  */
-import { limits } from './limits.js';
 import type { Knock } from './messages.js';
 import type { Now } from './order.js';
 import type { PendingOutputs } from './store-outputs.js';
@@ -125,6 +124,3 @@ export function isAskFor(session: string, messages: readonly { readonly kind: st
   const [acquire] = messages as readonly [{ readonly kind: string; readonly session?: string }];
   return messages.length === 1 && acquire.kind === 'acquire' && acquire.session === session;
 }
-
-/** An acquire stays in its queue for as long as any request may wait: its deadline moves with the knocks, and dead ones are skipped when they come out. In milliseconds. */
-export const askTtlMs = limits.waitMs;

@@ -6,14 +6,14 @@ import type { StoreMessage } from './messages.js';
 import type { SessionRecord } from './record.js';
 import type { SessionState } from './session-state.js';
 
-/** What must follow, in this order: persist `writes`, send `messages`, open and close queues, acknowledge `settled`. */
+/** What must follow, in this order: persist `writes`, send `messages`, close queues and open queues (one may be closed and opened again in one go), acknowledge `settled`. */
 export interface StoreOutputs {
   readonly writes: readonly RecordWrite[];
   /** Messages by the holder's queue that they go to, in order. */
   readonly messages: ReadonlyMap<string, readonly StoreMessage[]>;
-  /** Sessions whose own queues are to be consumed from now on, and those that are not any more (rule 21). */
-  readonly open: readonly string[];
+  /** Sessions whose own queues are not to be consumed any more, and those that are from now on (rule 21). */
   readonly close: readonly string[];
+  readonly open: readonly string[];
   /** Deliveries (numbers given to `receive`) of which everything is settled. */
   readonly settled: readonly number[];
 }

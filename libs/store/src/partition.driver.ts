@@ -225,8 +225,8 @@ export class PartitionDriver {
         this.link?.send(queue, encodeStoreFrame({ partition, epoch, messages: frame }));
       }
     }
-    for (const session of open) this.link?.openQueue(session);
     for (const session of close) this.link?.closeQueue(session);
+    for (const session of open) this.link?.openQueue(session);
     for (const number of settled) {
       this.unsettled.get(number)?.ack();
       this.unsettled.delete(number);
