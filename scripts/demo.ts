@@ -26,6 +26,7 @@ Usage: npm run demo -- [options]
   --requests <n>      ends the load earlier, when so many requests were sent
   --once              ends after the load; the exit code is 1 if anything was lost or failed
   --json              prints the figures as one JSON object, the last line of stdout; all else goes to stderr
+  --queues <layout>   where requests for locks wait: partitioned (default) or per-session
   --broker-url <url>  the RabbitMQ to use, as does AMQP_URL; else one is found or started
   --verbose           shows what the processes log
   --help              shows this`;
@@ -38,6 +39,7 @@ interface Options {
   readonly parallel: number;
   readonly seconds: number;
   readonly requests: number | undefined;
+  readonly queues: string;
   readonly once: boolean;
   readonly json: boolean;
   readonly verbose: boolean;
@@ -116,7 +118,14 @@ async function startShops(brokerUrl: string): Promise<string[]> {
     const shop = await start({
       name,
       script: 'dist/apps/shop/src/main.js',
-      env: { ...broker, PARTITIONS: `${partitions}`, PORT: '0', SERVER_NAME: name, SESSION_SECRET: secret },
+      env: {
+        ...broker,
+        PARTITIONS: `${partitions}`,
+        QUEUES: options.queues,
+        PORT: '0',
+        SERVER_NAME: name,
+        SESSION_SECRET: secret,
+      },
       ready: /^listening on (http:\S+)/,
     });
     shops.push(shop);
@@ -214,6 +223,7 @@ function readOptions(): Options {
         seconds: { type: 'string', default: '5' },
         requests: { type: 'string' },
         'broker-url': { type: 'string' },
+        queues: { type: 'string', default: 'partitioned' },
         once: { type: 'boolean', default: false },
         json: { type: 'boolean', default: false },
         verbose: { type: 'boolean', default: false },

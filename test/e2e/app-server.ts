@@ -186,6 +186,7 @@ function options(env: NodeJS.ProcessEnv): LockedSessionOptions {
     ...client,
     broker: { url: env.AMQP_URL!, prefix: env.AMQP_PREFIX },
     partitions: number(env.PARTITIONS),
+    queues: env.QUEUES as LockedSessionOptions['queues'],
     holdPolicy: env.HOLD_POLICY as LockedSessionOptions['holdPolicy'],
     waitMs: number(env.WAIT_MS),
     renewMs: number(env.RENEW_MS),

@@ -1,10 +1,10 @@
 // What a locked session does, point by point, seen from outside: a store and four app servers as processes of their
 // own, on a real RabbitMQ, on Express and on Fastify. The tests decide who is inside a handler, and for how long (app-server.ts).
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { Deployment, newSession, platforms, soon, type AppServer, type Session } from './deployment.js';
+import { Deployment, newSession, settings, soon, type AppServer, type Session } from './deployment.js';
 
-describe.each(platforms)('on %s', async (platform) => {
-  const deployment = await Deployment.create({ platform });
+describe.each(settings)('on $platform, queues $queues', async (setting) => {
+  const deployment = await Deployment.create(setting);
   let one: AppServer, two: AppServer, three: AppServer;
   /** Keeps no lock longer than it is needed. */
   let four: AppServer;

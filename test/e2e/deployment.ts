@@ -15,9 +15,18 @@ import { BrokerSide } from './broker-side.js';
 
 type Env = Readonly<Record<string, string>>;
 
-/** What app servers run on: for suites about what requests do, which are to hold on each. */
-export const platforms = ['express', 'fastify'] as const;
-type Platform = (typeof platforms)[number];
+/** What app servers run on. */
+type Platform = 'express' | 'fastify';
+
+/** Where requests for locks wait. */
+export type Layout = 'partitioned' | 'per-session';
+
+/** For suites about locks: each platform, and each layout of the queues. */
+export const settings = [
+  { platform: 'express', queues: 'partitioned' },
+  { platform: 'fastify', queues: 'partitioned' },
+  { platform: 'express', queues: 'per-session' },
+] as const;
 
 export interface Program extends RunningProcess {
   /** Resolves when a line of its output matches, one from before included. Rejects when the program ends without it. */
@@ -34,19 +43,21 @@ export class Deployment {
     private readonly directory: string,
     private readonly prefix: string,
     private readonly platform: Platform,
+    private readonly queues: Layout,
   ) {}
 
   /** Starts nothing yet. */
   static async create({
     partitions = 4,
     platform = 'express',
-  }: { partitions?: number; platform?: Platform } = {}): Promise<Deployment> {
+    queues = 'partitioned',
+  }: { partitions?: number; platform?: Platform; queues?: Layout } = {}): Promise<Deployment> {
     const url = process.env.AMQP_URL;
     if (!url) throw new Error('AMQP_URL is not set. Run the tests by `npm test`, which brings a broker.');
     const prefix = `e2e-${randomUUID()}`;
     const directory = await mkdtemp(join(tmpdir(), 'locked-session-e2e-'));
     const broker = await BrokerSide.open(url, prefix, partitions);
-    return new Deployment(url, broker, partitions, directory, prefix, platform);
+    return new Deployment(url, broker, partitions, directory, prefix, platform, queues);
   }
 
   /** A store that is started again finds the data of the one before. */
@@ -56,7 +67,7 @@ export class Deployment {
 
   async server(name: string, env: Env = {}): Promise<AppServer> {
     const script = 'dist/test/e2e/app-server.js';
-    const servers = this.env({ PLATFORM: this.platform, ...env });
+    const servers = this.env({ PLATFORM: this.platform, QUEUES: this.queues, ...env });
     return new AppServer(await this.start({ name, script, env: servers, ready: listening }));
   }
 
@@ -65,6 +76,7 @@ export class Deployment {
     const env = {
       ...this.env(),
       PORT: '0',
+      QUEUES: this.queues,
       SERVER_NAME: name,
       SESSION_SECRET: 'a secret of this deployment',
     };

@@ -1,10 +1,10 @@
 // What a session costs in messages while it stays on one server, counted twice: by the server itself, and at RabbitMQ.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { HolderFrame } from '#protocol';
-import { Deployment, newSession, platforms, type AppServer, type Session } from './deployment.js';
+import { Deployment, newSession, settings, type AppServer, type Session } from './deployment.js';
 
-describe.each(platforms)('on %s', async (platform) => {
-  const deployment = await Deployment.create({ partitions: 1, platform });
+describe.each(settings)('on $platform, queues $queues', async (setting) => {
+  const deployment = await Deployment.create({ partitions: 1, ...setting });
   let server: AppServer;
   let session: Session;
 

@@ -169,6 +169,7 @@ function options(env: NodeJS.ProcessEnv): LockedSessionOptions {
     resolve: () => 'every order names its session',
     broker: { url: env.AMQP_URL!, prefix: env.AMQP_PREFIX },
     partitions: number(env.PARTITIONS),
+    queues: env.QUEUES as LockedSessionOptions['queues'],
     waitMs: number(env.WAIT_MS),
     commitWaitMs: number(env.COMMIT_WAIT_MS),
     drainBudgetMs: number(env.DRAIN_BUDGET_MS),

@@ -4,11 +4,15 @@ import { run } from './run.js';
 
 const seed = 7;
 
-it('loses nothing and does nothing twice while servers, stores and the broker are killed, paused and cut for 40 s', async () => {
-  const lines: string[] = [];
-  const report = await run({ seed, ms: 40_000, longestFaultMs: 4_000, log: (line) => lines.push(line) });
-  const replay = `npm run fault -- --seed ${seed} --minutes ${40 / 60} --longest 4`;
-  expect(report.violations, `${lines.join('\n')}\nhistory: ${report.file}\nreplay: ${replay}`).toEqual([]);
-  expect(Object.keys(report.faults).length).toBeGreaterThan(5);
-  expect(report.acknowledged).toBeGreaterThan(500);
-});
+it.each(['partitioned', 'per-session'] as const)(
+  'queues %s: loses nothing and does nothing twice while servers, stores and the broker are killed, paused and cut for 25 s',
+  async (queues) => {
+    const lines: string[] = [];
+    const log = (line: string) => lines.push(line);
+    const report = await run({ seed, queues, ms: 25_000, longestFaultMs: 4_000, log });
+    const replay = `npm run fault -- --seed ${seed} --minutes ${25 / 60} --longest 4 --queues ${queues}`;
+    expect(report.violations, `${lines.join('\n')}\nhistory: ${report.file}\nreplay: ${replay}`).toEqual([]);
+    expect(Object.keys(report.faults).length).toBeGreaterThan(4);
+    expect(report.acknowledged).toBeGreaterThan(300);
+  },
+);

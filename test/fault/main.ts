@@ -10,6 +10,7 @@ const { values } = parseArgs({
     minutes: { type: 'string', default: '1' },
     seed: { type: 'string', default: '1' },
     longest: { type: 'string', default: '15' },
+    queues: { type: 'string', default: 'partitioned' },
     peers: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
     verbose: { type: 'boolean', default: false },
@@ -17,10 +18,11 @@ const { values } = parseArgs({
   },
 });
 
-const usage = `npm run fault -- [--minutes 1] [--seed 1] [--longest 15] [--json] [--verbose] [--peers]
+const usage = `npm run fault -- [--minutes 1] [--seed 1] [--longest 15] [--queues partitioned] [--json] [--verbose] [--peers]
   --minutes   how long faults happen
   --seed      decides which, when and for how long; the same seed plans the same
   --longest   the longest pause, cut or stall, in seconds
+  --queues    where requests for locks wait: partitioned or per-session
   --peers     instead, one scripted fault here and with other locks: a holder that is paused past its lease
   --json      the report as JSON, and nothing else on stdout
   --verbose   every line that the processes print`;
@@ -30,16 +32,22 @@ else if (values.peers) await peers();
 else process.exitCode = await main();
 
 async function main(): Promise<number> {
+  const { queues } = values;
+  if (queues !== 'partitioned' && queues !== 'per-session') {
+    console.error(`--queues must be partitioned or per-session, not '${queues}'\n${usage}`);
+    return 2;
+  }
   const [minutes, seed, longest] = [number('minutes'), number('seed'), number('longest')];
   const log = values.json ? (line: string) => console.error(line) : (line: string) => console.log(line);
   const report = await run({
     seed,
+    queues,
     ms: minutes * 60_000,
     longestFaultMs: longest * 1_000,
     log,
     verbose: values.verbose,
   });
-  const replay = `npm run fault -- --seed ${seed} --minutes ${minutes} --longest ${longest}`;
+  const replay = `npm run fault -- --seed ${seed} --minutes ${minutes} --longest ${longest} --queues ${queues}`;
   if (values.json) console.log(JSON.stringify({ ...report, replay }, undefined, 2));
   else console.log(told(report, replay));
   return report.violations.length > 0 ? 1 : 0;

@@ -11,6 +11,8 @@ import { Nemesis, plan } from './nemesis.js';
 
 export interface RunOptions {
   readonly seed: number;
+  /** Where requests for locks wait. */
+  readonly queues?: 'partitioned' | 'per-session';
   /** How long faults happen. */
   readonly ms: number;
   /** The longest pause, cut or stall, in milliseconds. */
@@ -53,6 +55,7 @@ const answeredWithinMs = 4 * waitMs;
 
 export async function run({
   seed,
+  queues = 'partitioned',
   ms,
   longestFaultMs = 15_000,
   log = () => {},
@@ -61,7 +64,7 @@ export async function run({
   const broker = await findRabbitmq();
   const fleet = await Fleet.create(broker, {
     store: { STORE_LEASE_MS: `${leaseMs}`, STORE_RECALL_TIMEOUT_MS: '4000' },
-    servers: { WAIT_MS: `${waitMs}`, COMMIT_WAIT_MS: `${waitMs}`, DRAIN_BUDGET_MS: '200' },
+    servers: { QUEUES: queues, WAIT_MS: `${waitMs}`, COMMIT_WAIT_MS: `${waitMs}`, DRAIN_BUDGET_MS: '200' },
     log: verbose ? log : undefined,
   });
   try {

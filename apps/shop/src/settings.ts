@@ -24,6 +24,10 @@ const table = {
     .default('locked-session')
     .describe('the same as in the store: 1 to 64 letters, digits, . _ -'),
   PARTITIONS: whole(1, 1024).default(16).describe('the same number as in the store: 1 to 1024'),
+  QUEUES: z
+    .enum(['partitioned', 'per-session'])
+    .default('partitioned')
+    .describe('where requests for locks wait, the same on every server: partitioned or per-session'),
 };
 
 export type Settings = z.infer<z.ZodObject<typeof table>>;

@@ -13,6 +13,7 @@ export class ShopModule {
     const sessions = LockedSessionModule.forRoot({
       broker: { url: settings.AMQP_URL, prefix: settings.AMQP_PREFIX },
       partitions: settings.PARTITIONS,
+      queues: settings.QUEUES,
       cookie: { secrets: [settings.SESSION_SECRET] },
       onServed: tellServed,
     });
