@@ -1,5 +1,5 @@
 /** For specs: the store's machine alone. A test says something as a holder and gets the answers, as text. */
-import type { Acquire, HolderMessage } from './messages.js';
+import type { Acquire, HolderMessage, Knock } from './messages.js';
 import type { Token } from './order.js';
 import { testRules } from './pair.harness.js';
 import type { StoreRules } from './partition-desk.js';
@@ -37,6 +37,20 @@ export class Desk {
     return this.flush();
   }
 
+  /** An acquire comes out of its session's own queue; `queue` is where its holder was reached when it was put there. */
+  ask(holder: string, message: Acquire, queue = `${holder}.1`): string[] {
+    const frame = { version: 1, partition: 0, holder, queue, messages: [message] } as const;
+    for (const id of this.machine.missing(frame)) this.machine.load(id, this.disk.get(id));
+    this.machine.receiveAsk(frame, ++this.deliveries, { mono: this.time, wall: 0 });
+    return this.flush();
+  }
+
+  /** The session's own queue is not there. */
+  queueGone(session: string): string[] {
+    this.machine.queueGone(session, { mono: this.time, wall: 0 });
+    return this.flush();
+  }
+
   /** Time passes, and the machine looks at its deadlines. */
   wait(ms: number): string[] {
     this.time += ms;
@@ -65,6 +79,14 @@ export const acquire = (request: number, more: Partial<Acquire> = {}): Acquire =
   mode: 'exclusive',
   create: new Map(),
   waitMs: 1_000,
+  ...more,
+});
+export const knock = (request: number, more: Partial<Knock> = {}): Knock => ({
+  kind: 'knock',
+  session: 's',
+  request,
+  waitMs: 1_000,
+  ageMs: 0,
   ...more,
 });
 export const cancel = (request: number) => ({ kind: 'cancel', session: 's', request }) as const;
