@@ -8,12 +8,15 @@ import {
   decodeHead,
   decodeHolderFrame,
   decodeStoreFrame,
+  partitionOf,
+  type SessionRecord,
   type Revoked,
   type Token,
   type Version,
 } from '#protocol';
 import type { Log } from '#broker';
 import type { SessionWrite } from '#repository';
+import { GrantOrder } from './grant-order.js';
 import { clash, wrongInList, type Locked, type Mark as AnyMark, type Outcome } from './marks.js';
 import type { NetworkTap } from './network.js';
 import type { World } from './world.js';
@@ -30,44 +33,41 @@ export interface Visit extends Locked {
   readonly session: string;
   /** Whether the scope's process may still use the lock that the scope came in by. */
   readonly trusts: () => boolean;
-  /** Whether the store knows the session. */
-  readonly isKept: () => boolean;
+  /** What that lock bears now; its epoch is 0 as long as no store knows the session. */
+  readonly token: () => Token;
   /** Somebody got in who should not have, had this scope's lock still been held: it must not end well. */
   overtakenBy?: string | undefined;
 }
 
 /** What the checkers know of the stores' settings. */
 export interface CheckedRules {
+  readonly partitions: number;
   readonly leaseMs: number;
   readonly recallTimeoutMs: number;
   readonly ttlMs: number;
   readonly unreachableHolder: 'wait-for-lease' | 'revoke';
   readonly writesBack: boolean;
-}
-
-interface Line {
-  readonly holder: string;
-  readonly request: number;
-  readonly deadline: number;
-  /** A grant of it was returned and asked for again, in an order that cannot be seen from outside. */
-  readonly unsure?: boolean;
+  readonly clockDrift: number;
 }
 
 export class Checkers implements NetworkTap {
   readonly violations: string[] = [];
   readonly marks = new Map<string, Mark>();
   private readonly inside = new Map<string, Set<Visit>>();
-  private readonly lines = new Map<string, { turn: number; line: Line[] }>();
   private readonly versions = new Map<string, Version>();
   private readonly grants = new Map<string, Token>();
-  private readonly sent = new Set<string>();
-  private readonly returned = new Set<string>();
+  private readonly order: GrantOrder;
+  /** The last seq of each grant that its holder gave back, as its release says. */
+  private readonly releases = new Map<string, number>();
+  private readonly endedGrants = new Set<string>();
 
   /** When a renewal of a holder was last handed to a partition's store; when a grant was first recalled. */
   private readonly renewals = new Map<string, readonly number[]>();
   private readonly recalls = new Map<string, number>();
   /** When each session was last used for sure. */
   private readonly uses = new Map<string, number>();
+  /** When the store last heard that it was used, and by whom. */
+  private readonly told = new Map<string, { readonly holder: string; readonly at: number }>();
   /** Changes whose answer is under way, and may come though they are gone. */
   private readonly doubtful = new Set<Mark>();
   /** How often the power was lost. */
@@ -78,7 +78,9 @@ export class Checkers implements NetworkTap {
   constructor(
     private readonly world: World,
     private readonly rules: CheckedRules,
-  ) {}
+  ) {
+    this.order = new GrantOrder((what) => this.violation(what), rules.clockDrift);
+  }
 
   violation(what: string): void {
     this.violations.push(`${this.world.time.toFixed(1)} ms: ${what}`);
@@ -98,17 +100,21 @@ export class Checkers implements NetworkTap {
       const allowed = this.rules.unreachableHolder === 'revoke' || this.world.time < this.blindUntil;
       if (other.trusts() && !allowed)
         this.violation(`${visit.who} and ${other.who} are both at '${both}' of ${visit.session}`);
-      other.overtakenBy ??= visit.who;
+      // Of two grants the later one is good (rule 1), whoever came first; but for a while after a power loss it may be the one that is lost.
+      const isLate = this.world.time >= this.blindUntil && compareTokens(visit.token(), other.token()) < 0;
+      if (isLate) visit.overtakenBy ??= other.who;
+      else other.overtakenBy ??= visit.who;
     }
     here.add(visit);
-    if (visit.isKept()) this.used(visit.session);
+    if (isKept(visit)) this.used(visit.session);
   }
 
   /** A scope of a lost lock goes on until it ends, but it must not end well (rule 11). */
   endedWell({ who, session, write, overtakenBy }: Visit): void {
     if (overtakenBy === undefined) return;
-    if (write.length === 0 && this.rules.unreachableHolder === 'revoke') return; // stale reads for up to a lease
-    if (this.world.time < this.blindUntil && (write.length === 0 || this.rules.writesBack)) return;
+    // Where two may hold one session the fence alone keeps the state whole (rule 10): reads may be stale, and with write-back a result says nothing of its changes (rule 20).
+    const bySome = this.rules.unreachableHolder === 'revoke' || this.world.time < this.blindUntil;
+    if (bySome && (write.length === 0 || this.rules.writesBack)) return;
     this.violation(`${who} ended well in ${session}, though ${overtakenBy} had got in before`);
   }
 
@@ -118,7 +124,7 @@ export class Checkers implements NetworkTap {
 
   leave(visit: Visit): void {
     this.inside.get(visit.session)?.delete(visit);
-    if (visit.isKept() && visit.trusts()) this.used(visit.session);
+    if (isKept(visit) && visit.trusts()) this.used(visit.session);
   }
 
   // Harm that may come to what was made: rule 20, and power loss with `process` durability. ------------------------------
@@ -135,10 +141,16 @@ export class Checkers implements NetworkTap {
 
   /** What the holder had only made, in one session or in all, may be gone. */
   lostUnsent(holder: string, session?: string): void {
-    for (const mark of this.marks.values()) {
-      if (mark.outcome !== 'made' || mark.holder !== holder) continue;
-      if (session === undefined || mark.session === session) mark.outcome = 'unknown';
-    }
+    for (const mark of this.made(holder, session)) mark.outcome = 'unknown';
+  }
+
+  private made(holder: string, session?: string): Mark[] {
+    return [...this.marks.values()].filter(
+      (mark) =>
+        mark.outcome === 'made' &&
+        mark.holder === holder &&
+        (session === undefined || mark.session === session),
+    );
   }
 
   /** Writes since then were lost with the power: whatever was told since may not have happened. */
@@ -197,6 +209,7 @@ export class Checkers implements NetworkTap {
 
   /** Whoever was told that a session is destroyed was told the truth: known when the scope that destroyed it has ended. */
   settleEnds(): void {
+    this.order.settle();
     for (const { who, session } of this.pendingEnds) {
       if (this.over.has(session) || this.uncertain.has(session)) continue;
       this.violation(`${who} was told that ${session} is destroyed, and nobody did so`);
@@ -249,6 +262,7 @@ export class Checkers implements NetworkTap {
         this.violation(`${session}: version ${record.version.join('.')} is written over ${before.join('.')}`);
       }
       this.versions.set(session, record.version);
+      if (this.rules.writesBack) this.noteEnds(session, record);
       if (!record.grant) continue;
       const last = this.grants.get(session);
       if (last && compareTokens(record.grant.token, last) < 0) {
@@ -260,11 +274,27 @@ export class Checkers implements NetworkTap {
     }
   }
 
+  /**
+   * With write-back: what was only made is durable when the release that brings the last of it is applied (rule 20), and gone when the lock is revoked instead. That is so
+   * as soon as it is written, even if nobody is told because the store failed then (rule 7).
+   */
+  private noteEnds(session: string, { grant, ended }: Pick<SessionRecord, 'grant' | 'ended'>): void {
+    if (grant?.revoked) this.lostUnsent(grant.holder, session);
+    for (const { holder, token, seq } of ended) {
+      const name = nameOf(holder, session, token);
+      if (this.endedGrants.has(name)) continue;
+      this.endedGrants.add(name);
+      const isReleased = (this.releases.get(name) ?? Infinity) <= seq;
+      for (const mark of isReleased ? this.made(holder, session) : []) this.settle(mark, 'acknowledged');
+      if (!isReleased) this.lostUnsent(holder, session);
+    }
+  }
+
   /** Removed: a tombstone whose time is over, or a session that nobody used for so long (rule 15). Touches come every ttl/8, and some are under way. */
   private expired(session: string): void {
-    const idleMs = this.world.time - (this.uses.get(session) ?? -Infinity);
+    const idleMs = this.since(this.uses.get(session));
     const isTombstone = this.over.has(session) || this.uncertain.has(session);
-    if (!isTombstone && idleMs < this.rules.ttlMs * (3 / 4))
+    if (!isTombstone && idleMs < this.rules.ttlMs * (3 / 4) && !this.isGraceOver(session))
       this.violation(`${session} expires ${idleMs.toFixed(0)} ms after it was used (rule 15)`);
     for (const mark of this.marks.values()) {
       if (mark.session !== session || mark.outcome === 'refused') continue;
@@ -273,29 +303,53 @@ export class Checkers implements NetworkTap {
     }
   }
 
-  // Order of grants: rule 2, seen on the wire. --------------------------------------------------------------------------
+  /** Rule 15: what a holder does that is silent for a lease nobody knows of; its session is kept for another quarter of the time to live. */
+  private isGraceOver(session: string): boolean {
+    const { holder, at } = this.told.get(session) ?? {};
+    if (holder === undefined) return false;
+    const { leaseMs, ttlMs } = this.rules;
+    const slack = 0.98; // clocks differ
+    // What came within the last milliseconds may be in the batch behind.
+    const silentMs = this.silence(holder, partitionOf(session, this.rules.partitions), 50);
+    return silentMs >= leaseMs * slack && this.since(at) >= ttlMs * (5 / 4) * slack;
+  }
 
-  toStore(partition: number, bytes: Uint8Array, turn: number): void {
+  // What travels: rules 2, 4, 10 and 15, seen on the wire. --------------------------------------------------------------------------
+
+  toStore(partition: number, bytes: Uint8Array, turn: number, isAsk: boolean): void {
     const { holder, messages } = decodeHolderFrame(bytes);
+    const { time } = this.world;
     for (const message of messages) {
       this.world.trace(`${holder} → store ${turn}: ${shown(message)}`);
-      if (message.kind === 'renew') this.renewed(`${holder} ${partition}`);
-      if (message.kind === 'leave') this.left(holder);
-      if (message.kind === 'release') this.returned.add(returnOf(holder, message));
-      if (message.kind !== 'acquire' && message.kind !== 'cancel') continue;
-      const line = this.line(message.session, turn);
-      const { request } = message;
-      const at = line.findIndex((one) => one.holder === holder);
-      if (message.kind === 'cancel') {
-        if (at >= 0 && line[at]!.request === request) line.splice(at, 1);
-        continue;
-      }
-      const deadline = this.world.time + message.waitMs;
-      const lives = at >= 0 && line[at]!.request === request && line[at]!.deadline > this.world.time;
-      if (lives) line[at] = { ...line[at]!, deadline };
-      else {
-        if (at >= 0) line.splice(at, 1);
-        line.push({ holder, request, deadline });
+      switch (message.kind) {
+        case 'renew':
+          this.renewed(`${holder} ${partition}`);
+          for (const [session, ageMs] of message.touches ?? []) this.tell(session, holder, time - ageMs);
+          break;
+        case 'leave':
+          this.gone.add(holder);
+          this.order.left(holder);
+          break;
+        case 'acquire':
+          if (isAsk) this.order.tookOut(holder, message, turn, time);
+          else this.order.asked(holder, message, turn, time);
+          break;
+        case 'cancel':
+          this.order.cancelled(holder, message, turn);
+          break;
+        case 'knock':
+          this.order.knocked(holder, message, turn, time);
+          break;
+        case 'commit':
+          this.tell(message.session, holder, time);
+          break;
+        default: {
+          // A release or the session's end.
+          const { session, token, seq } = message;
+          const name = nameOf(holder, session, token);
+          this.order.gaveBack(holder, session, token);
+          this.releases.set(name, Math.max(seq, this.releases.get(name) ?? 0));
+        }
       }
     }
   }
@@ -309,37 +363,11 @@ export class Checkers implements NetworkTap {
         if (!this.recalls.has(recall)) this.recalls.set(recall, this.world.time);
       }
       if (message.kind === 'revoked') this.revoked(holder, partition, message);
-      if (message.kind === 'refused' && message.request !== undefined) {
-        const { line } = this.lines.get(message.session) ?? { line: [] };
-        const at = line.findIndex((one) => one.holder === holder && one.request === message.request);
-        if (at >= 0) line.splice(at, 1);
-      }
+      if (message.kind === 'refused') this.order.refused(holder, message, turn);
       if (message.kind !== 'grant') continue;
-      const line = this.line(message.session, turn);
-      const at = line.findIndex((one) => one.holder === holder && one.request === message.request);
-      const grant = `${message.session} ${message.token.join('.')}`;
-      const isRepeat = this.sent.has(grant) || message.token[0] < epoch;
-      this.sent.add(grant);
-      if (isRepeat) {
-        // A repeated request, answered by the same grant again. If that was returned since, a later repeat may be in line.
-        if (at >= 0 && this.returned.has(returnOf(holder, message)))
-          line[at] = { ...line[at]!, unsure: true };
-        else if (at >= 0) line.splice(at, 1);
-        continue;
-      }
-      if (at >= 0 && line[at]!.unsure) {
-        line.splice(at, 1);
-        continue;
-      }
-      if (at < 0) continue; // an old duplicate of a request, taken for a new one: its grant will come back
-      // A request whose time is nearly over may be skipped; so may one that came while this was decided.
-      const passed = line
-        .slice(0, at)
-        .filter(({ deadline, unsure }) => !unsure && deadline > this.world.time + 1);
-      for (const other of passed) {
-        this.violation(`${message.session}: ${holder} is granted before ${other.holder}, who asked first`);
-      }
-      line.splice(at, 1);
+      if (this.told.get(message.session)?.holder !== holder)
+        this.tell(message.session, holder, this.world.time);
+      this.order.granted(holder, message, epoch, turn, this.world.time);
     }
   }
 
@@ -347,11 +375,9 @@ export class Checkers implements NetworkTap {
   private revoked(holder: string, partition: number, { session, token, why }: Revoked): void {
     this.revocations++;
     this.lostUnsent(holder, session);
-    const since = (at = -Infinity) => this.world.time - at;
     // What came just now may be in the same batch, behind the request that had the lock revoked.
-    const renewals = this.renewals.get(`${holder} ${partition}`) ?? [];
-    const silentMs = since(renewals.findLast((at) => since(at) > 700));
-    const recalledMs = since(this.recalls.get(`${session} ${token.join('.')}`) ?? this.world.time);
+    const silentMs = this.silence(holder, partition, 700);
+    const recalledMs = this.since(this.recalls.get(`${session} ${token.join('.')}`) ?? this.world.time);
     const { leaseMs, recallTimeoutMs, unreachableHolder } = this.rules;
     const slack = 0.98; // clocks differ
     const late = why === 'recall-timeout' && recalledMs >= recallTimeoutMs * slack;
@@ -367,25 +393,31 @@ export class Checkers implements NetworkTap {
     this.renewals.set(lease, [...(this.renewals.get(lease) ?? []), this.world.time].slice(-50));
   }
 
-  private left(holder: string): void {
-    this.gone.add(holder);
-    for (const { line } of this.lines.values()) {
-      const at = line.findIndex((one) => one.holder === holder);
-      if (at >= 0) line.splice(at, 1);
-    }
+  /** How long ago the holder's last renewal came, but for those of the last milliseconds. */
+  private silence(holder: string, partition: number, butMs: number): number {
+    const renewals = this.renewals.get(`${holder} ${partition}`) ?? [];
+    return this.since(renewals.findLast((at) => this.since(at) > butMs));
+  }
+
+  private since(at = -Infinity): number {
+    return this.world.time - at;
+  }
+
+  /** The store learns of a session's use. */
+  private tell(session: string, holder: string, at: number): void {
+    this.told.set(session, { holder, at });
   }
 
   private readonly gone = new Set<string>();
   revocations = 0;
-
-  private line(session: string, turn: number): Line[] {
-    let line = this.lines.get(session);
-    if (line?.turn !== turn) this.lines.set(session, (line = { turn, line: [] }));
-    return line.line;
-  }
 }
 
-function returnOf(holder: string, { session, token }: { session: string; token: Token }): string {
+/** Whether the store knows the session. */
+function isKept({ token }: Visit): boolean {
+  return token()[0] > 0;
+}
+
+function nameOf(holder: string, session: string, token: Token): string {
   return `${holder} ${session} ${token.join('.')}`;
 }
 

@@ -28,6 +28,12 @@ interface Slot {
   incarnations: number;
 }
 
+/** What a scope is to do instead of something at random: read or change a session, however long it has to wait for a lease to run out. */
+export interface Wish {
+  readonly session: string;
+  readonly changes: boolean;
+}
+
 export class Day {
   open = 0;
   /** Sessions of new visitors, made or not. */
@@ -39,7 +45,7 @@ export class Day {
 
   constructor(
     private readonly deployment: Deployment,
-    private readonly sessions: readonly string[],
+    readonly sessions: readonly string[],
   ) {
     this.world = deployment.world;
     this.checkers = deployment.checkers;
@@ -101,7 +107,7 @@ export class Day {
   }
 
   /** One random root scope: some attributes, some marks, perhaps nested scopes, a commit on the way, a failure. */
-  async scope(slotName: string, i: number): Promise<void> {
+  async scope(slotName: string, i: number, wish?: Wish): Promise<void> {
     const { name, holder } = this.slots.get(slotName)!;
     if (!holder) return; // nobody there to answer
     const { random } = this.world;
@@ -110,11 +116,11 @@ export class Day {
     // A stopped process reads the request when it goes on.
     const isRead = new Promise<boolean>((resolve) => process.run(() => resolve(true)));
     if (!(await Promise.race([isRead, process.killed.then(() => false)]))) return;
-    const isNew = random.chance(0.1);
-    const session = isNew ? `new-${who}` : random.pick(this.sessions);
+    const isNew = !wish && random.chance(0.1);
+    const session = wish?.session ?? (isNew ? `new-${who}` : random.pick(this.sessions));
     if (isNew) this.visitors.push(session);
-    const whole = random.chance(0.15);
-    const write = whole ? attributes : random.chance(0.7) ? random.some(attributes) : [];
+    const whole = wish?.changes ?? random.chance(0.15);
+    const write = whole ? attributes : !wish && random.chance(0.7) ? random.some(attributes) : [];
     const read = whole ? [] : random.some(attributes).filter((name) => !write.includes(name));
     const fails = random.chance(0.1);
     const nests = random.chance(0.25) && write.length > 0;
@@ -136,15 +142,16 @@ export class Day {
     let end: { next: string | undefined } | undefined;
     let failure: unknown;
     let visit: Visit | undefined;
-    const locks = whole ? { isNew } : { isNew, write, read };
+    const patience = wish && { waitMs: 3 * this.deployment.storeSettings.leaseMs };
+    const locks = whole ? { isNew, ...patience } : { isNew, write, read, ...patience };
     try {
       const run = holder.run(
         session,
         { ...locks, label: who, ...(aborts && { signal: aborts.signal }) },
         async (its) => {
           const handle = its as unknown as Lists;
-          const isKept = () => (its as unknown as Inner).held.grant.token[0] > 0;
-          visit = { who, session, write, read, trusts: trustOf(its, process), isKept };
+          const token = () => (its as unknown as Inner).held.grant.token;
+          visit = { who, session, write, read, trusts: trustOf(its, process), token };
           this.checkers.enter(visit);
           this.world.trace(`${who} enters ${session} [${write.join()}|${read.join()}]`);
           try {

@@ -104,7 +104,11 @@ export class Deployment {
     this.world = new World(seed);
     this.storeSettings = { ...storeDefaults, ...store };
     this.holderSettings = { ...holderDefaults, ...holder };
-    this.checkers = new Checkers(this.world, { ...this.storeSettings, writesBack: this.writesBack });
+    this.checkers = new Checkers(this.world, {
+      ...this.storeSettings,
+      writesBack: this.writesBack,
+      clockDrift,
+    });
     this.network = new Network(this.world, faults, this.checkers);
     this.disk = new Disk(this.world, this.checkers, variant.checksEpochs);
     this.drift = clockDrift;

@@ -1,14 +1,18 @@
-/** What goes wrong on a faulty day: processes die, stop and come back, ways are blocked, the disk is slow or fails, the power is lost. */
+/** What goes wrong on a faulty day: processes die, stop and come back, ways are blocked, the disk is slow or fails, the power is lost, an operator deletes a queue. */
 import { partitionOf } from '#protocol';
 import type { Day } from './day.js';
 import type { Deployment } from './deployment.js';
 import type { Random } from './world.js';
+
+/** Visits that belong to a fault are numbered from here, to be told from the others. */
+const firstVisit = 100;
 
 export class Nemesis {
   /** Faults so far. */
   faults = 0;
   private open = 0;
   private restarts = 0;
+  private visits = 0;
 
   constructor(
     private readonly deployment: Deployment,
@@ -23,7 +27,9 @@ export class Nemesis {
 
   plan(holders: readonly string[], count: number, withinMs: number): void {
     for (let i = 0; i < count; i++) {
-      const fault = this.pick(this.random.pick(holders));
+      const holder = this.random.pick(holders);
+      const other = this.random.pick(holders.filter((one) => one !== holder));
+      const fault = this.pick(holder, other);
       this.later(this.random.next() * withinMs, () => {
         this.faults++;
         fault();
@@ -31,7 +37,7 @@ export class Nemesis {
     }
   }
 
-  private pick(holder: string): () => void {
+  private pick(holder: string, other: string): () => void {
     const { deployment, day, random } = this;
     const { network, disk } = deployment;
     const long = () => random.pick([0.3, 1, 3]) * deployment.storeSettings.leaseMs * (0.5 + random.next());
@@ -57,6 +63,17 @@ export class Nemesis {
       () => {
         const [ms, way] = [long(), random.pick(['in', 'out', 'both'] as const)];
         return () => network.stallHolder(day.processOf(holder), ms, way);
+      },
+      () => {
+        const session = random.pick(day.sessions);
+        const isolation = random.pick(['stopped', 'suspended', 'stalled'] as const);
+        const ms = deployment.storeSettings.leaseMs * (1.2 + random.next());
+        const settleMs = 20 + random.next() * 200;
+        return () => this.isolateHolder(holder, other, session, { isolation, ms, settleMs });
+      },
+      () => {
+        const session = random.pick(day.sessions);
+        return () => network.sessions.delete(session);
       },
       () => () => network.breakHolder(day.processOf(holder)),
       () => {
@@ -110,6 +127,34 @@ export class Nemesis {
       },
     ];
     return random.pick(kinds)();
+  }
+
+  /**
+   * An app server that holds a session is cut off for longer than its lease while another one changes the session, and is asked for it before it can have heard: it must not
+   * answer from its copy (rules 8 and 9).
+   */
+  private isolateHolder(
+    holder: string,
+    other: string,
+    session: string,
+    {
+      isolation,
+      ms,
+      settleMs,
+    }: { isolation: 'stopped' | 'suspended' | 'stalled'; ms: number; settleMs: number },
+  ): void {
+    const { deployment, day } = this;
+    const visit = (who: string, changes: boolean, inMs = 0) =>
+      day.plan(inMs, () => day.scope(who, firstVisit + ++this.visits, { session, changes }));
+    visit(holder, true);
+    this.later(settleMs, () => {
+      const process = day.processOf(holder);
+      if (isolation === 'stalled') deployment.network.stallHolder(process, ms, 'both');
+      else deployment.stop(process, ms, isolation === 'suspended');
+      visit(other, true);
+      // What comes to a stopped process is read first when it goes on.
+      visit(holder, false, isolation === 'stalled' ? 0.95 * ms : 0);
+    });
   }
 
   private killStore(backMs: number): void {

@@ -30,8 +30,8 @@ export interface NetworkFaults {
 
 /** Sees what travels: for checkers. */
 export interface NetworkTap {
-  /** A frame is handed to the store that serves the partition; `turn` names its turn. */
-  toStore(partition: number, bytes: Uint8Array, turn: number): void;
+  /** A frame is handed to the store that serves the partition; `turn` names its turn; `isAsk`: out of a session's own queue. */
+  toStore(partition: number, bytes: Uint8Array, turn: number, isAsk: boolean): void;
   /** A store says something to a holder. */
   fromStore(holder: string, bytes: Uint8Array, turn: number): void;
 }
@@ -245,7 +245,7 @@ export class Network {
     member.in.carry(delayMs(), () =>
       member.process.run(() => {
         if (turn !== member.turn || member.gone) return;
-        this.tap.toStore(partition, bytes, turn);
+        this.tap.toStore(partition, bytes, turn, session !== undefined);
         member.server.received(delivery);
       }),
     );

@@ -59,6 +59,7 @@ export async function simulate(
       commitWaitMs: random.pick([2_000, 20_000]),
       heldSessions: random.pick([2, 100]),
       writeBackMs: random.chance(0.2) ? 1_000 : 0,
+      queues: random.pick(['partitioned', 'per-session']),
     },
   });
   const { world, network, checkers } = deployment;

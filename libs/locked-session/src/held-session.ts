@@ -27,8 +27,6 @@ interface ResultWait {
 
 export class HeldSession {
   readonly locks = new AttributeLocks();
-  /** Root scopes that passed the gate and have not left. */
-  inside = 0;
   /** Why this grant is over before its time. */
   lost: LockedSessionError | undefined;
 
@@ -47,9 +45,20 @@ export class HeldSession {
     return this.current;
   }
 
+  /** Root scopes that passed the gate and have not left. Whoever comes or goes uses the session (rule 15). */
+  get inside(): number {
+    return this.current.inside;
+  }
+
+  set inside(count: number) {
+    this.current.inside = count;
+    this.current.used = true;
+  }
+
   /** A local session that the store has made now: from here on this is its grant. */
   become(grant: HeldGrant): void {
     grant.used ||= this.current.used;
+    grant.inside = this.current.inside;
     this.current = grant;
     this.acknowledged();
   }

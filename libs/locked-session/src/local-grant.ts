@@ -9,6 +9,7 @@ export class LocalGrant implements HeldGrant {
   readonly recalled = false;
   readonly acknowledged = 0;
   used = false;
+  inside = 0;
   /** Counts the changes made here: the same numbers that the real grant will give them. */
   seq = 0;
   readonly attributes = new Map<string, HeldAttribute>();

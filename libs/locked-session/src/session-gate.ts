@@ -322,7 +322,6 @@ export class SessionGate {
   private admit(scope: Scope, held: HeldSession): void {
     scope.held = held;
     held.inside++;
-    held.grant.used = true;
   }
 
   /** The lock that the entrant waited for is its own. */

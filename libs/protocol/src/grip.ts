@@ -41,6 +41,7 @@ export function gripOf(grant: Grant, known: KnownCopy | undefined, askedAt: numb
     attributes,
     version,
     used: false,
+    inside: 0,
     touchedAt: askedAt, // the store saw the session used when it granted, which may be long ago
     trust: -1,
     unsent: undefined,

@@ -161,7 +161,7 @@ export abstract class HolderChanges extends HolderDesk {
   protected touch(grips: readonly Grip[], now: Now): void {
     const touches = new Map<number, [string, number][]>();
     for (const grip of grips) {
-      grip.used = false;
+      grip.used = grip.inside > 0;
       grip.touchedAt = now.mono;
       const partition = partitionOf(grip.session, this.rules.partitions);
       const list = touches.get(partition);

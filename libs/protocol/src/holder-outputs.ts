@@ -17,6 +17,8 @@ export interface HeldGrant {
   readonly attributes: ReadonlyMap<string, HeldAttribute>;
   /** To be set by the user of the lock whenever the session is used (rule 15). */
   used: boolean;
+  /** How many use it now, to be counted by the user of the lock: until they have left, the session is in use all the time. */
+  inside: number;
 }
 
 export interface HeldAttribute {

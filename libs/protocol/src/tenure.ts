@@ -14,6 +14,8 @@ const graceShare = 1 / 4;
 export abstract class Tenure extends PartitionDesk {
   /** Sessions that are revoked but not known to be out of use, and those that are due and held. */
   protected readonly watched = new Set<SessionState>();
+  /** Sessions whose recall is decided but not said yet. */
+  private readonly unsaid = new Set<SessionState>();
   /** Grants made in this epoch: the second half of the next token. */
   private granted = 0;
 
@@ -42,7 +44,7 @@ export abstract class Tenure extends PartitionDesk {
     const { token, request, seq } = grant;
     const { id, record } = session;
     const contended = this.waiting.line(session).length > 0;
-    if (contended) session.recalledAt ??= now.mono;
+    if (contended) this.recalling(session, now);
     const { set, keep } = session.since(known);
     const head = { kind: 'grant', session: id, request, token, mode, version: record!.version } as const;
     this.outputs.send(queue, { ...head, seq, set, keep, contended });
@@ -53,8 +55,20 @@ export abstract class Tenure extends PartitionDesk {
     const { id, grant } = session;
     if (!grant || grant.revoked) return;
     if (session.recalledAt === undefined) this.counters.recalls++;
-    session.recalledAt ??= now.mono;
+    this.recalling(session, now);
     this.outputs.send(this.queueOf(grant), { kind: 'recall', session: id, token: grant.token });
+  }
+
+  private recalling(session: SessionState, now: Now): void {
+    if (session.recalledAt !== undefined) return;
+    session.recalledAt = now.mono;
+    this.unsaid.add(session);
+  }
+
+  /** What the last flush brought is sent only now: a holder has its time from a recall on, however long the writing took (rule 10). */
+  said(now: Now): void {
+    for (const session of this.unsaid) if (session.recalledAt !== undefined) session.recalledAt = now.mono;
+    this.unsaid.clear();
   }
 
   /** The lock goes to the first who waits (rule 2). */

@@ -13,6 +13,7 @@ import {
   intoFrames,
   partitionHash,
   type HolderFrame,
+  type Now,
   type PartitionMachine,
   type RecordWrite,
   type StoreOutputs,
@@ -41,13 +42,22 @@ const dueAtOnce = 256;
 
 export type MachineFactory = (...of: ConstructorParameters<typeof PartitionMachine>) => PartitionMachine;
 
+/** A frame, and when it came: leases and waits are counted from then, however long the batch before it took (rules 2 and 8). */
+interface Arrival {
+  readonly frame: HolderFrame;
+  readonly delivery: Delivery;
+  readonly at: Now;
+}
+
 export class PartitionDriver {
   private machine: PartitionMachine | undefined;
-  private inbox: { frame: HolderFrame; delivery: Delivery }[] = [];
+  private inbox: Arrival[] = [];
   private readonly unsettled = new Map<number, Delivery>();
   private deliveries = 0;
   /** Counts the turns of ownership: work begun in an earlier one is dropped. */
   private turn = 0;
+  /** How far the machine's time has come. */
+  private reached: Now = { mono: -Infinity, wall: 0 };
   private failures = 0;
   private running: Promise<void> | undefined;
   private stopping = false;
@@ -74,7 +84,7 @@ export class PartitionDriver {
 
   receive(frame: HolderFrame, delivery: Delivery): void {
     if (this.stopping) return;
-    this.inbox.push({ frame, delivery });
+    this.inbox.push({ frame, delivery, at: this.ports.clock.now() });
     this.pump();
   }
 
@@ -161,15 +171,17 @@ export class PartitionDriver {
     await this.load(machine, ids);
     if (turn !== this.turn) return;
 
-    const now = this.ports.clock.now();
+    for (const { frame, delivery, at } of batch) {
+      this.unsettled.set(++this.deliveries, delivery);
+      if (at.mono > this.reached.mono) this.reached = at; // for the machine time never goes back
+      if (delivery.session === undefined) machine.receive(frame, this.deliveries, this.reached);
+      else machine.receiveAsk(frame, this.deliveries, this.reached);
+    }
+    // Only then is looked at what is over: what came in time counts, however late it is read.
+    const now = (this.reached = this.ports.clock.now());
     machine.due(due, now);
     if (this.tickDue) machine.tick(now);
     this.tickDue = false;
-    for (const { frame, delivery } of batch) {
-      this.unsettled.set(++this.deliveries, delivery);
-      if (delivery.session === undefined) machine.receive(frame, this.deliveries, now);
-      else machine.receiveAsk(frame, this.deliveries, now);
-    }
     for (const queue of this.gone) machine.unreachable(queue, now);
     this.gone.clear();
     for (const session of this.queuesGone) machine.queueGone(session, now);
@@ -179,6 +191,7 @@ export class PartitionDriver {
     if (turn !== this.turn) return;
 
     this.speak(machine.epoch, outputs);
+    machine.said(this.ports.clock.now());
     machine.evict(this.settings.cacheBytes);
     this.schedule(machine, now.mono);
   }
@@ -187,10 +200,12 @@ export class PartitionDriver {
     const { partitions, leaseMs } = this.settings;
     const deployment = { partitions, hash: partitionHash, leaseMs };
     const { epoch, longestLeaseMs } = await this.ports.repository.claim(this.partition, deployment);
-    const since = this.ports.clock.now().mono;
-    const machine = this.makeMachine(this.partition, epoch, this.settings, { since, longestLeaseMs });
+    const now = this.ports.clock.now();
+    const ownership = { since: now.mono, longestLeaseMs };
+    const machine = this.makeMachine(this.partition, epoch, this.settings, ownership);
     if (turn === this.turn) {
       this.machine = machine;
+      this.reached = now;
       this.scanLater();
     }
     return machine;
