@@ -60,6 +60,8 @@ export class Checkers implements NetworkTap {
   /** The last seq of each grant that its holder gave back, as its release says. */
   private readonly releases = new Map<string, number>();
   private readonly endedGrants = new Set<string>();
+  /** Who holds each session, by what is written. */
+  private readonly holding = new Map<string, string>();
 
   /** When a renewal of a holder was last handed to a partition's store; when a grant was first recalled. */
   private readonly renewals = new Map<string, readonly number[]>();
@@ -176,6 +178,9 @@ export class Checkers implements NetworkTap {
   }
 
   settle(mark: Mark, outcome: Outcome): void {
+    // With write-back a holder goes on to make changes in its copy until it hears that its lock is somebody else's: they are lost (rules 10 and 20).
+    const holder = this.holding.get(mark.session);
+    if (outcome === 'made' && holder !== undefined && holder !== mark.holder) outcome = 'unknown';
     mark.outcome = this.doubtful.has(mark) && outcome !== 'refused' ? 'unknown' : outcome;
     mark.acknowledgedAt = this.world.time;
   }
@@ -288,6 +293,12 @@ export class Checkers implements NetworkTap {
       for (const mark of isReleased ? this.made(holder, session) : []) this.settle(mark, 'acknowledged');
       if (!isReleased) this.lostUnsent(holder, session);
     }
+    if (!grant) return;
+    this.holding.set(session, grant.holder);
+    // Of a holder whose grant is gone without a trace, with the power, nothing follows any more.
+    for (const mark of this.marks.values())
+      if (mark.session === session && mark.outcome === 'made' && mark.holder !== grant.holder)
+        mark.outcome = 'unknown';
   }
 
   /** Removed: a tombstone whose time is over, or a session that nobody used for so long (rule 15). Touches come every ttl/8, and some are under way. */

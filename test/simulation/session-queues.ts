@@ -25,6 +25,8 @@ class Queue {
 }
 
 export class SessionQueues {
+  /** How many of the next frames are lost. */
+  losing = 0;
   private readonly queues = new Map<string, Queue>();
 
   constructor(private readonly now: () => number) {}
@@ -39,6 +41,7 @@ export class SessionQueues {
 
   /** A frame for a queue that is not there is lost. */
   push(session: string, frame: Waiting): void {
+    if (this.losing > 0) return void this.losing--;
     const queue = this.queues.get(session);
     queue?.ready.push({ ...frame });
     this.deliver(session);

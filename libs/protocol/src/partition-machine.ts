@@ -217,8 +217,13 @@ export class PartitionMachine extends SessionChanges {
       this.counters.repeats++;
       return this.sendGrant(session, grant, { mode: 'exclusive' }, queue, now);
     }
+    if (this.misses(session, knock, holder, now)) this.refuse(queue, knock, 'unheard');
+  }
+
+  /** Rule 21: whether the acquire that is knocked for has to be put into the queue again. */
+  protected misses(session: SessionState, knock: Knock, holder: string, now: Now): boolean {
     const isEmpty = this.waiting.line(session).length === 0;
-    if (this.queues.misses(knock, holder, isEmpty, now)) this.refuse(queue, knock, 'unheard');
+    return this.queues.misses(knock, holder, isEmpty, now);
   }
 
   private isWaitedFor(id: string): boolean {

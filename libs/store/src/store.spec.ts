@@ -1,6 +1,6 @@
 /** The store over the in-memory broker: what it does around its machines. A test speaks as a holder, in frames. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { MemoryBroker, MemoryExchange, systemClock, type HolderLink } from '#broker';
+import { MemoryBroker, MemoryExchange, systemClock, type Clock, type HolderLink } from '#broker';
 import { decodeStoreFrame, encodeHolderFrame, type HolderMessage, type StoreMessage } from '#protocol';
 import { DeploymentMismatchError, MemoryRepository } from '#repository';
 import { Store, tombstoneMs, type StoreCoreSettings } from './store.js';
@@ -55,8 +55,8 @@ let repository: Stubborn;
 let store: Store;
 let holder: { link: HolderLink; heard: StoreMessage[]; say(...messages: HolderMessage[]): void };
 
-function makeStore(more: Partial<StoreCoreSettings> = {}): Store {
-  const ports = { broker: new MemoryBroker(exchange), repository, clock: systemClock, log };
+function makeStore(more: Partial<StoreCoreSettings> = {}, clock: Clock = systemClock): Store {
+  const ports = { broker: new MemoryBroker(exchange), repository, clock, log };
   return new Store(ports, { ...settings, ...more });
 }
 
@@ -119,6 +119,81 @@ describe('rule 7', () => {
     holder.say(acquire(1));
     await expect.poll(() => holder.heard).toMatchObject([{ kind: 'grant', token: [2, 1] }]);
     expect(lines.join('\n')).toMatch(/partition 0: disk full; claiming it anew in 1 ms/);
+  });
+});
+
+describe('while the disk is slow', () => {
+  let time = 0;
+  let timers: (() => void)[] = [];
+  const clock: Clock = {
+    ...systemClock,
+    now: () => ({ mono: time, wall: 1_000_000 + time }),
+    after: (_delayMs, task) => {
+      timers.push(task);
+      return () => (timers = timers.filter((one) => one !== task));
+    },
+  };
+  const fire = () => timers.splice(0).forEach((task) => task());
+  const release = (token: [number, number]): HolderMessage => ({
+    kind: 'release',
+    session: 's',
+    token,
+    seq: 1,
+    set: new Map(),
+    delete: [],
+  });
+  let written: () => void;
+  const holdUp = () => (repository.hold = new Promise((resolve) => (written = resolve)));
+
+  beforeEach(async () => {
+    time = 0;
+    timers = [];
+    await store.stop();
+    store = makeStore({ waitersPerSession: 4, waitersPerPartition: 4 }, clock);
+    await store.start();
+    holder.say(acquire(1));
+    await expect.poll(() => holder.heard).toMatchObject([{ kind: 'grant' }]);
+  });
+
+  it('rule 2: a waiter that asked on in time keeps its place, however late that is read', async () => {
+    const [first, second] = [await join('first'), await join('second')];
+    first.say({ ...acquire(1), waitMs: 1_000 } as HolderMessage);
+    await expect.poll(() => holder.heard.at(-1)).toMatchObject({ kind: 'recall' });
+    second.say(acquire(1));
+    await expect.poll(() => store.snapshot().partitions[0]?.waiting).toBe(2);
+    holdUp();
+    holder.say({ kind: 'renew', n: 1 });
+    await expect.poll(() => store.snapshot().frames).toBe(4);
+    time = 900;
+    first.say(acquire(1));
+    await expect.poll(() => store.snapshot().frames).toBe(5);
+    time = 1_500;
+    fire();
+    written();
+    await expect.poll(() => holder.heard.some(({ kind }) => kind === 'renewed')).toBe(true);
+    holder.say(release([1, 1]));
+    await expect.poll(() => first.heard.at(-1)).toMatchObject({ kind: 'grant', token: [1, 2] });
+  });
+
+  it('rule 10: a holder has its whole time from when the recall is said, not from when it was decided', async () => {
+    const waiter = await join('waiter');
+    holdUp();
+    waiter.say({ ...acquire(1), waitMs: 600_000 } as HolderMessage);
+    await expect.poll(() => store.snapshot().frames).toBe(2);
+    time = 20_000;
+    written();
+    await expect.poll(() => holder.heard.at(-1)).toMatchObject({ kind: 'recall' });
+    const look = async (n: number) => {
+      holder.say({ kind: 'renew', n });
+      fire();
+      await expect.poll(() => holder.heard).toContainEqual(expect.objectContaining({ kind: 'renewed', n }));
+      return holder.heard.map(({ kind }) => kind);
+    };
+    expect(await look(1)).not.toContain('revoked');
+    time = 29_000;
+    expect(await look(2)).not.toContain('revoked');
+    time = 31_000;
+    expect(await look(3)).toContain('revoked');
   });
 });
 
