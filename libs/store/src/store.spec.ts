@@ -143,7 +143,7 @@ describe('while the disk is slow', () => {
     delete: [],
   });
   let written: () => void;
-  const holdUp = () => (repository.hold = new Promise((resolve) => (written = resolve)));
+  const holdUp = () => void (repository.hold = new Promise((resolve) => (written = resolve)));
 
   beforeEach(async () => {
     time = 0;
