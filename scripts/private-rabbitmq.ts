@@ -8,14 +8,25 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { mkdtemp, readFile, realpath, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { tryLogin } from './amqp-login.js';
 import { leaveLastWill, type LastWill } from './last-will.js';
-import { findProgram, freePort, path } from './programs.js';
+import { findProgram, freePort, path, run } from './programs.js';
+
+export interface RabbitmqOptions {
+  /** More lines of rabbitmq.conf. */
+  readonly conf?: readonly string[];
+  /** A listener for TLS, too, which takes nobody without a certificate: PEM files. */
+  readonly tls?: { readonly ca: string; readonly cert: string; readonly key: string };
+}
 
 export interface PrivateRabbitmq {
   readonly url: string;
+  /** Where the listener for TLS is; the host is `localhost`. */
+  readonly tlsPort: number;
+  /** Runs `rabbitmqctl` on the node. Resolves with what it prints. */
+  ctl(...args: string[]): Promise<string>;
   /** The program that runs. */
   readonly program: string;
   /** Ends it as a crash would. `restart` brings it back, at the same address, with what it has on disk. */
@@ -26,15 +37,22 @@ export interface PrivateRabbitmq {
 
 const START_WITHIN_MS = 120_000;
 
-export async function startPrivateRabbitmq(): Promise<PrivateRabbitmq> {
+export async function startPrivateRabbitmq(options: RabbitmqOptions = {}): Promise<PrivateRabbitmq> {
   // The wrapper that Debian and Red Hat put on the PATH insists on its own user and folders: look behind it first.
-  const program = findProgram('rabbitmq-server', ['/usr/lib/rabbitmq/bin', ...path, ...HOMEBREW]);
+  const program =
+    process.env.RABBITMQ_SERVER ||
+    findProgram('rabbitmq-server', ['/usr/lib/rabbitmq/bin', ...path, ...HOMEBREW]);
   const epmd = findProgram('epmd', [...path, ...HOMEBREW, '/usr/lib/erlang/bin']);
 
   const folder = await realpath(await mkdtemp(join(tmpdir(), 'locked-session-rabbitmq-')));
   const lastWill = leaveLastWill(REMOVE, folder);
-  const ports = { amqp: await freePort(), distribution: await freePort(), epmd: await freePort() };
-  const env = await settle(folder, ports);
+  const ports = {
+    amqp: await freePort(),
+    tls: await freePort(),
+    distribution: await freePort(),
+    epmd: await freePort(),
+  };
+  const env = await settle(folder, ports, options);
   const start = async () => {
     const output = openSync(join(folder, 'output'), 'a');
     const node = spawn('sh', ['-c', START, 'start', epmd, program], {
@@ -66,7 +84,12 @@ export async function startPrivateRabbitmq(): Promise<PrivateRabbitmq> {
   }
   return {
     url: `amqp://guest:guest@127.0.0.1:${ports.amqp}`,
+    tlsPort: ports.tls,
     program,
+    async ctl(...args) {
+      const { stdout } = await run(join(dirname(program), 'rabbitmqctl'), args, { cwd: folder, env });
+      return stdout;
+    },
     kill: () => node.execute(),
     async restart() {
       node = await start();
@@ -92,18 +115,29 @@ const REMOVE = 'for try in 1 2 3 4 5 6 7 8 9; do rm -rf -- "$1" && break; sleep 
 
 interface Ports {
   readonly amqp: number;
+  readonly tls: number;
   readonly distribution: number;
   readonly epmd: number;
 }
 
 /** Writes the configuration, and returns the environment that keeps the node away from everything shared. */
-async function settle(folder: string, ports: Ports): Promise<NodeJS.ProcessEnv> {
+async function settle(
+  folder: string,
+  ports: Ports,
+  { conf = [], tls }: RabbitmqOptions,
+): Promise<NodeJS.ProcessEnv> {
   const files = {
     config: join(folder, 'rabbitmq.conf'),
     environment: join(folder, 'rabbitmq-env.conf'),
     plugins: join(folder, 'enabled_plugins'),
   };
-  await writeFile(files.config, `listeners.tcp.1 = 127.0.0.1:${ports.amqp}\nlog.file.level = warning\n`);
+  const lines = [`listeners.tcp.1 = 127.0.0.1:${ports.amqp}`, 'log.file.level = warning', ...conf];
+  if (tls) {
+    lines.push(`listeners.ssl.1 = 127.0.0.1:${ports.tls}`, `ssl_options.cacertfile = ${tls.ca}`);
+    lines.push(`ssl_options.certfile = ${tls.cert}`, `ssl_options.keyfile = ${tls.key}`);
+    lines.push('ssl_options.verify = verify_peer', 'ssl_options.fail_if_no_peer_cert = true');
+  }
+  await writeFile(files.config, `${lines.join('\n')}\n`);
   await writeFile(files.environment, '');
   await writeFile(files.plugins, '[].\n');
   return {

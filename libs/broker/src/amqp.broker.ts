@@ -20,7 +20,7 @@ import {
   whatToCheck,
   type QueueType,
 } from './amqp.topology.js';
-import { SessionQueues } from './amqp.session-queues.js';
+import { Questions } from './amqp.questions.js';
 import {
   sessionPrefetch,
   type Broker,
@@ -31,12 +31,17 @@ import {
   type ServeOptions,
 } from './broker.js';
 import type { Log } from './log.js';
+import type { AmqpTls } from './amqp.tls.js';
 import { Outage } from './outage.js';
 
 export interface AmqpSettings {
   /** amqp://user:password@host:port/virtual-host, or amqps://… */
   readonly url: string;
   readonly log: Log;
+  /** With amqps:// alone. */
+  readonly tls?: AmqpTls;
+  /** What RabbitMQ's lists of connections and consumers call this process. */
+  readonly name?: string;
   /** What the names of exchange and queues begin with: one per deployment. */
   readonly prefix?: string;
   /** Quorum queues are for clusters of RabbitMQ: about three times slower. */
@@ -74,7 +79,7 @@ export class AmqpBroker implements Broker {
   readonly #settings: typeof DEFAULTS & AmqpSettings;
   readonly #address: URL;
   readonly #outage: Outage;
-  readonly #sessionQueues: SessionQueues;
+  readonly #questions: Questions;
   readonly #links = new Set<KeptChannel>();
   readonly #closing = new AbortController();
   #connection: Connection | undefined;
@@ -87,13 +92,13 @@ export class AmqpBroker implements Broker {
     this.#settings = { ...DEFAULTS, ...settings };
     this.#address = addressOf(settings.url, this.#settings.heartbeatSeconds);
     const { sessionQueueExpiresMs, log } = this.#settings;
-    const keep = (use: Use) => this.#keep('session queues', use);
-    this.#sessionQueues = new SessionQueues(keep, sessionQueueExpiresMs, log);
+    const keep = (use: Use) => this.#keep('questions', use);
+    this.#questions = new Questions(keep, sessionQueueExpiresMs, log);
     this.#outage = new Outage(settings.log, `RabbitMQ at ${shownAddress(this.#address)}`);
   }
 
   async serve(partition: number, options: ServeOptions, server: PartitionServer): Promise<PartitionLink> {
-    const { prefix, queueType, maxQueuedFrames } = this.#settings;
+    const { prefix, queueType, maxQueuedFrames, name: consumerTag } = this.#settings;
     const queue = partitionQueueName(prefix, partition);
     const exchange = prefix;
 
@@ -108,7 +113,7 @@ export class AmqpBroker implements Broker {
     const opened = new Map<string, object>();
     const open = async (session: string, opening: object, turn: Turn) => {
       const name = sessionQueueName(prefix, session);
-      const isThere = await this.#sessionQueues.exists(name, turn);
+      const isThere = await this.#questions.hasQueue(name, turn);
       const isWanted = () => !turn.over && opened.get(session) === opening;
       if (!isWanted()) return;
       const gone = () => {
@@ -133,12 +138,13 @@ export class AmqpBroker implements Broker {
         });
         opened.clear();
         early = [];
-        await channel.consume(queue, (message) => {
+        const consumed = (message: ConsumeMessage | null) => {
           if (turn.over) return;
           if (!message) turn.end('RabbitMQ cancelled the consumer: was the queue deleted?');
           else if (early) early.push(message);
           else receive(turn, message);
-        });
+        };
+        await channel.consume(queue, consumed, { ...(consumerTag && { consumerTag }) });
         await channel.prefetch(sessionPrefetch); // of the consumers that come after this one
       },
       begun(turn) {
@@ -174,7 +180,9 @@ export class AmqpBroker implements Broker {
       open: async (turn) => {
         const { channel } = turn;
         queue = holderQueueName(prefix, holder, ++this.#holderQueues);
-        await channel.assertExchange(exchange, 'direct', { durable: true });
+        // A store makes the exchange: who only finds it there needs no right to make one.
+        const isThere = await this.#questions.hasExchange(exchange, turn);
+        if (!isThere) await channel.assertExchange(exchange, 'direct', { durable: true });
         await channel.assertQueue(queue, holderQueueOptions);
         const receive = (message: ConsumeMessage | null) => {
           if (turn.over) return;
@@ -194,7 +202,7 @@ export class AmqpBroker implements Broker {
         const { turn } = link;
         if (!turn) return 'lost';
         const name = sessionQueueName(prefix, session);
-        const waiting = await this.#sessionQueues.declare(name, turn);
+        const waiting = await this.#questions.declareSessionQueue(name, turn);
         if (waiting === undefined || turn !== link.turn) return 'lost';
         if (waiting >= most) return 'full';
         const options = { replyTo: queue, expiration: ttlMs };
@@ -265,7 +273,8 @@ export class AmqpBroker implements Broker {
       noDelay: true,
       timeout: this.#settings.connectTimeoutMs,
       signal: socket.signal,
-      clientProperties: { connection_name: this.#settings.prefix },
+      clientProperties: { connection_name: this.#settings.name ?? this.#settings.prefix },
+      ...this.#settings.tls,
     };
     let model: ChannelModel;
     try {

@@ -84,6 +84,8 @@ export function reasonOf(error: unknown): string {
 /** What a person should look at first. */
 export function whatToCheck(reason: string): string {
   if (/ACCESS.REFUSED/.test(reason)) return 'check the user and the password in the URL';
+  if (/self.signed|unable to (get|verify)|certificate|altname|ssl|tls|alert/i.test(reason))
+    return 'check the certificates on both sides: who signed them, for which host, and that a client certificate is given where RabbitMQ asks for one';
   if (/NOT.ALLOWED/.test(reason)) return 'check the virtual host at the end of the URL, and its permissions';
   if (/ENOTFOUND|EAI_AGAIN/.test(reason)) return 'check the host name in the URL';
   return 'check that RabbitMQ runs there, that host and port are right, and that no firewall is between';

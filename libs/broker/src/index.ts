@@ -1,5 +1,6 @@
 /** The broker: its port, its adapters, and the two small ports that every driver needs beside it. */
 export { AmqpBroker, type AmqpSettings } from './amqp.broker.js';
+export { wrongInTls, type AmqpTls } from './amqp.tls.js';
 export { removeAmqpDeployment } from './amqp.removal.js';
 export { sessionPrefetch } from './broker.js';
 export type {

@@ -99,12 +99,14 @@ function makeBinding(options: LockedSessionOptions): SessionBinding {
   }
   const log = new Logger('LockedSession');
   const { sessionQueueExpiresMs } = settings;
+  const holder = randomUUID();
+  const given = settings.broker;
   const broker =
-    'join' in settings.broker
-      ? settings.broker
-      : new AmqpBroker({ ...settings.broker, sessionQueueExpiresMs, log });
+    'join' in given
+      ? given
+      : new AmqpBroker({ ...given, name: `${given.prefix} holder ${holder}`, sessionQueueExpiresMs, log });
   const sessions = new LockedSessions(
-    randomUUID(),
+    holder,
     { broker, clock: systemClock, log, newId: newSessionId },
     { ...settings, writeBackMs: settings.writePolicy === 'write-back' ? settings.writeBackMs : 0 },
   );

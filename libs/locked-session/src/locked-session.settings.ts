@@ -3,7 +3,7 @@
  */
 import type { ExecutionContext } from '@nestjs/common';
 import { z } from 'zod';
-import type { Broker } from '#broker';
+import { wrongInTls, type Broker } from '#broker';
 import { limits } from '#protocol';
 import { LockedSessionError } from './errors.js';
 import type { Served } from './session-handle.js';
@@ -55,6 +55,8 @@ const cookie = z
       refuse('name', "browsers take such a cookie with the path '/' and no domain only");
   });
 
+const pem = z.union([z.string().min(1), z.instanceof(Buffer)]).optional();
+
 const rabbitmq = z.strictObject({
   /** amqp:// or amqps:// */
   url: z.url({ protocol: /^amqps?$/ }),
@@ -63,6 +65,25 @@ const rabbitmq = z.strictObject({
     .string()
     .regex(/^[\w.-]{1,64}$/)
     .default('locked-session'),
+  /** For amqps://: who signed RabbitMQ's certificate, and the certificate and key by which it knows this process, as PEM; the name in its certificate, when that is not the host. */
+  tls: z
+    .strictObject({
+      ca: pem,
+      cert: pem,
+      key: pem,
+      passphrase: z.string().optional(),
+      servername: z.string().min(1).optional(),
+    })
+    .default({}),
+  /** A silent connection counts as lost after two to three times this, in seconds. */
+  heartbeatSeconds: whole(1, 600).default(5),
+  /** The longest that connecting may take, in milliseconds. */
+  connectTimeoutMs: whole(100, 600_000).default(5_000),
+  /** The pause before the first new try to connect, doubled with each, and the longest, in milliseconds. */
+  reconnectMinMs: whole(1, 60_000).default(100),
+  reconnectMaxMs: whole(1, 600_000).default(1_000),
+  /** Most bytes that wait while RabbitMQ takes none. */
+  maxStalledBytes: whole(65_536, 1_073_741_824).default(67_108_864),
 });
 
 /** RabbitMQ must not remove a queue in which somebody waits. */
@@ -132,7 +153,9 @@ const table = z.strictObject({
   closeMs: whole(0, 600_000).default(2_000),
 });
 
-const schema = table.superRefine(({ queues, waitMs, sessionQueueExpiresMs }, { addIssue }) => {
+const schema = table.superRefine(({ broker, queues, waitMs, sessionQueueExpiresMs }, { addIssue }) => {
+  const wrong = 'join' in broker ? undefined : wrongInTls(broker.url, broker.tls);
+  if (wrong) addIssue({ code: 'custom', path: ['broker', 'tls', wrong.setting], message: wrong.why });
   if (queues !== 'per-session' || sessionQueueExpiresMs >= waitsInExpiry * waitMs) return;
   const message = `must be at least ${waitsInExpiry} times 'waitMs', or RabbitMQ would remove queues in which somebody waits`;
   addIssue({ code: 'custom', path: ['sessionQueueExpiresMs'], message });

@@ -1,10 +1,11 @@
 /** Puts a store together from its settings: broker, repository, and the store that drives them. */
 import { Logger, Module, type DynamicModule } from '@nestjs/common';
+import { hostname } from 'node:os';
 import { AmqpBroker, systemClock } from '#broker';
 import { LevelRepository, MemoryRepository, PostgresRepository, type SessionRepository } from '#repository';
 import { Store, tombstoneMs } from './store.js';
 import { StoreController } from './store.controller.js';
-import type { StoreSettings } from './store.settings.js';
+import { tlsOf, type StoreSettings } from './store.settings.js';
 
 @Module({})
 export class StoreModule {
@@ -25,6 +26,14 @@ function makeStore(settings: StoreSettings): Store {
     url: settings.AMQP_URL,
     prefix: settings.AMQP_PREFIX,
     queueType: settings.AMQP_QUEUE_TYPE,
+    tls: tlsOf(settings),
+    name: `${settings.AMQP_PREFIX} store ${hostname()} ${process.pid}`,
+    heartbeatSeconds: settings.AMQP_HEARTBEAT_SECONDS,
+    connectTimeoutMs: settings.AMQP_CONNECT_TIMEOUT_MS,
+    reconnectMinMs: settings.AMQP_RECONNECT_MIN_MS,
+    reconnectMaxMs: settings.AMQP_RECONNECT_MAX_MS,
+    maxQueuedFrames: settings.AMQP_MAX_QUEUED_FRAMES,
+    maxStalledBytes: settings.AMQP_MAX_STALLED_BYTES,
     log,
   });
   return new Store(

@@ -2,10 +2,27 @@
  * The store's settings, from the environment: one table for their names, defaults, limits and explanations. A wrong one stops the start
  * with its name, its value and what is allowed.
  */
+import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import { wrongInTls, type AmqpTls } from '#broker';
 import { schemaName } from '#repository';
 
 const whole = (least: number, most: number) => z.coerce.number().int().min(least).max(most);
+
+/** A file that must be readable at the start. Its content is the setting. */
+const file = (what: string) =>
+  z
+    .string()
+    .transform((path, context) => {
+      try {
+        return readFileSync(path, 'utf8');
+      } catch (error) {
+        context.addIssue({ code: 'custom', message: (error as Error).message });
+        return z.NEVER;
+      }
+    })
+    .optional()
+    .describe(`a readable PEM file, ${what}`);
 
 const table = {
   AMQP_URL: z
@@ -21,6 +38,32 @@ const table = {
     .enum(['classic', 'quorum'])
     .default('classic')
     .describe('the kind of the partition queues: classic or quorum'),
+  AMQP_CA_FILE: file('of those who signed the certificate of RabbitMQ; without it whom Node trusts'),
+  AMQP_CERT_FILE: file('of the certificate by which RabbitMQ knows the store'),
+  AMQP_KEY_FILE: file('of the key of that certificate'),
+  AMQP_KEY_PASSPHRASE: z.string().optional().describe('what the key is encrypted with'),
+  AMQP_SERVER_NAME: z
+    .string()
+    .optional()
+    .describe('the name in the certificate of RabbitMQ, when it is not the host in AMQP_URL'),
+  AMQP_HEARTBEAT_SECONDS: whole(1, 600)
+    .default(5)
+    .describe('a silent connection counts as lost after two to three times this, in seconds: 1 to 600'),
+  AMQP_CONNECT_TIMEOUT_MS: whole(100, 600_000)
+    .default(5_000)
+    .describe('the longest that connecting to RabbitMQ may take, in milliseconds: 100 to 600000'),
+  AMQP_RECONNECT_MIN_MS: whole(1, 60_000)
+    .default(100)
+    .describe('pause before the first new try to connect, in milliseconds, doubled with each: 1 to 60000'),
+  AMQP_RECONNECT_MAX_MS: whole(1, 600_000)
+    .default(1_000)
+    .describe('the longest such pause, in milliseconds: 1 to 600000'),
+  AMQP_MAX_QUEUED_FRAMES: whole(1_000, 10_000_000)
+    .default(100_000)
+    .describe('most frames that wait in the queue of one partition; fixed once it is made: 1000 to 10000000'),
+  AMQP_MAX_STALLED_BYTES: whole(65_536, 1_073_741_824)
+    .default(67_108_864)
+    .describe('most bytes that wait in a channel while RabbitMQ takes none: 65536 to 1073741824'),
   STORE_PARTITIONS: whole(1, 1024)
     .default(16)
     .describe('the number of partitions, fixed for a deployment, the same in every app server: 1 to 1024'),
@@ -122,14 +165,30 @@ export class StoreSettingsError extends Error {
 export function readStoreSettings(env: Readonly<Record<string, string | undefined>>): StoreSettings {
   const given = Object.fromEntries(Object.keys(table).map((name) => [name, env[name] || undefined]));
   const parsed = z.object(table).safeParse(given);
-  const unknown = Object.keys(env).filter((name) => name.startsWith('STORE_') && !(name in table));
+  const unknown = Object.keys(env).filter((name) => /^(STORE|AMQP)_/.test(name) && !(name in table));
   const lines = unknown.map((name) => `${name} is no setting of the store; see --help`);
   for (const issue of parsed.error?.issues ?? []) {
     const name = issue.path[0] as keyof typeof table;
     lines.push(`${name} is '${withoutPassword(given[name])}', but must be ${table[name].description}`);
   }
+  const wrong = parsed.data && wrongInTls(parsed.data.AMQP_URL, tlsOf(parsed.data));
+  if (wrong) lines.push(`${tlsNames[wrong.setting]} ${wrong.why}`);
   if (lines.length > 0 || !parsed.success) throw new StoreSettingsError([...new Set(lines)].join('\n'));
   return parsed.data;
+}
+
+const tlsNames = {
+  ca: 'AMQP_CA_FILE',
+  cert: 'AMQP_CERT_FILE',
+  key: 'AMQP_KEY_FILE',
+  passphrase: 'AMQP_KEY_PASSPHRASE',
+  servername: 'AMQP_SERVER_NAME',
+} as const;
+
+/** What the settings say of TLS: nothing that is not set. */
+export function tlsOf(settings: StoreSettings): AmqpTls {
+  const given = Object.entries(tlsNames).filter(([, name]) => settings[name] !== undefined);
+  return Object.fromEntries(given.map(([key, name]) => [key, settings[name]]));
 }
 
 /** A line for each setting: name, default, explanation. */
@@ -137,8 +196,8 @@ export function describeStoreSettings(): string {
   const width = Math.max(...Object.keys(table).map((name) => name.length));
   return Object.entries(table)
     .map(([name, schema]) => {
-      const fallback = String(schema.parse(undefined));
-      return `  ${name.padEnd(width)}  ${schema.description} [${fallback}]`;
+      const fallback = schema.parse(undefined);
+      return `  ${name.padEnd(width)}  ${schema.description} [${fallback === undefined ? 'none' : String(fallback)}]`;
     })
     .join('\n');
 }

@@ -1,13 +1,13 @@
 /**
- * Makes the queues of sessions, and looks whether they are there, on a channel of its own: RabbitMQ closes a channel on which such a question is answered with no, and nobody
- * else is to notice. One question at a time, so that each no has one cause.
+ * What is asked of RabbitMQ with the risk of a no: whether an exchange or a queue is there, and making a queue that may be there with other arguments. RabbitMQ closes the channel on which it says no: so
+ * there is one for questions alone, and one question at a time, so that each no has one cause.
  */
 import type { Channel } from 'amqplib';
 import type { KeptChannel, Turn, Use } from './amqp.channel.js';
 import { sessionQueueOptions } from './amqp.topology.js';
 import type { Log } from './log.js';
 
-export class SessionQueues {
+export class Questions {
   #isKept = false;
   #turn: Turn | undefined;
   #wake: (() => void) | undefined;
@@ -21,7 +21,7 @@ export class SessionQueues {
   ) {}
 
   /** Makes the queue when it is not there. Resolves with how many frames wait in it; undefined when `asker`, the turn for which this is done, is over. */
-  declare(queue: string, asker: Turn): Promise<number | undefined> {
+  declareSessionQueue(queue: string, asker: Turn): Promise<number | undefined> {
     const declared = async (channel: Channel) =>
       (await channel.assertQueue(queue, sessionQueueOptions(this.expiresMs))).messageCount;
     return this.#ask(declared, asker, 406, () => {
@@ -32,8 +32,14 @@ export class SessionQueues {
     });
   }
 
+  /** Whether there is such an exchange; undefined when `asker` is over. */
+  hasExchange(exchange: string, asker: Turn): Promise<boolean | undefined> {
+    const checked = async (channel: Channel) => (await channel.checkExchange(exchange), true);
+    return this.#ask(checked, asker, 404, () => false);
+  }
+
   /** Whether there is such a queue; undefined when `asker` is over. */
-  exists(queue: string, asker: Turn): Promise<boolean | undefined> {
+  hasQueue(queue: string, asker: Turn): Promise<boolean | undefined> {
     const checked = async (channel: Channel) => (await channel.checkQueue(queue), true);
     return this.#ask(checked, asker, 404, () => false);
   }
@@ -56,7 +62,10 @@ export class SessionQueues {
         try {
           return await question(turn.channel);
         } catch (error) {
-          if ((error as { code?: unknown }).code === noCode) return no();
+          if ((error as { code?: unknown }).code === noCode) {
+            turn.abandoned = true; // an answer, and no failure of the channel
+            return no();
+          }
           await Promise.race([turn.ended, asker.ended]); // whatever else was the matter, the next channel may do better
         }
       }
