@@ -20,6 +20,7 @@ import {
 import { NestFactory } from '@nestjs/core';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
+import { readFileSync } from 'node:fs';
 import type { IncomingHttpHeaders } from 'node:http';
 import { EventEmitter, once } from 'node:events';
 import {
@@ -184,7 +185,7 @@ function options(env: NodeJS.ProcessEnv): LockedSessionOptions {
       };
   return {
     ...client,
-    broker: { url: env.AMQP_URL!, prefix: env.AMQP_PREFIX },
+    broker: { url: env.AMQP_URL!, prefix: env.AMQP_PREFIX, tls: tlsOf(env) },
     partitions: number(env.PARTITIONS),
     queues: env.QUEUES as LockedSessionOptions['queues'],
     holdPolicy: env.HOLD_POLICY as LockedSessionOptions['holdPolicy'],
@@ -192,6 +193,12 @@ function options(env: NodeJS.ProcessEnv): LockedSessionOptions {
     renewMs: number(env.RENEW_MS),
     repeatMs: number(env.REPEAT_MS),
   };
+}
+
+/** The certificates that the store is told of by the same variables. */
+function tlsOf({ AMQP_CA_FILE, AMQP_CERT_FILE, AMQP_KEY_FILE }: NodeJS.ProcessEnv) {
+  const read = (file: string | undefined) => file && readFileSync(file, 'utf8');
+  return { ca: read(AMQP_CA_FILE), cert: read(AMQP_CERT_FILE), key: read(AMQP_KEY_FILE) };
 }
 
 @Module({

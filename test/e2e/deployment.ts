@@ -41,7 +41,7 @@ export class Deployment {
     readonly broker: BrokerSide,
     readonly partitions: number,
     private readonly directory: string,
-    private readonly prefix: string,
+    readonly prefix: string,
     private readonly platform: Platform,
     private readonly queues: Layout,
   ) {}
@@ -51,8 +51,13 @@ export class Deployment {
     partitions = 4,
     platform = 'express',
     queues = 'partitioned',
-  }: { partitions?: number; platform?: Platform; queues?: Layout } = {}): Promise<Deployment> {
-    const url = process.env.AMQP_URL;
+    url = process.env.AMQP_URL,
+  }: {
+    partitions?: number;
+    platform?: Platform;
+    queues?: Layout;
+    url?: string | undefined;
+  } = {}): Promise<Deployment> {
     if (!url) throw new Error('AMQP_URL is not set. Run the tests by `npm test`, which brings a broker.');
     const prefix = `e2e-${randomUUID()}`;
     const directory = await mkdtemp(join(tmpdir(), 'locked-session-e2e-'));

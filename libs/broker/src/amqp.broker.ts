@@ -74,6 +74,9 @@ const DEFAULTS = {
   closeTimeoutMs: 5_000,
 };
 
+/** How often a store looks after the binding of its queues, in milliseconds. */
+const bindEveryMs = 2_000;
+
 export class AmqpBroker implements Broker {
   readonly counters = { framesSent: 0, framesReceived: 0, framesDropped: 0, reconnects: 0 };
   readonly #settings: typeof DEFAULTS & AmqpSettings;
@@ -146,6 +149,13 @@ export class AmqpBroker implements Broker {
         };
         await channel.consume(queue, consumed, { ...(consumerTag && { consumerTag }) });
         await channel.prefetch(sessionPrefetch); // of the consumers that come after this one
+        // Who deletes the exchange takes its bindings with it, and nobody is told.
+        const bind = async () => {
+          await channel.assertExchange(exchange, 'direct', { durable: true });
+          await channel.bindQueue(queue, exchange, String(partition));
+        };
+        const binding = setInterval(() => void bind().catch(() => {}), bindEveryMs);
+        void turn.ended.then(() => clearInterval(binding));
       },
       begun(turn) {
         const messages = early ?? [];

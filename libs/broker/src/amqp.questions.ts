@@ -60,12 +60,12 @@ export class Questions {
           continue;
         }
         try {
-          return await question(turn.channel);
+          turn.abandoned = true; // should it end now, that is an answer, and no failure
+          const answered = await question(turn.channel);
+          turn.abandoned = false;
+          return answered;
         } catch (error) {
-          if ((error as { code?: unknown }).code === noCode) {
-            turn.abandoned = true; // an answer, and no failure of the channel
-            return no();
-          }
+          if ((error as { code?: unknown }).code === noCode) return no();
           await Promise.race([turn.ended, asker.ended]); // whatever else was the matter, the next channel may do better
         }
       }
