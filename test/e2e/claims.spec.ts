@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { Deployment, newSession, settings, soon, type AppServer, type Session } from './deployment.js';
 
-describe.each(settings)('on $platform, queues $queues', async (setting) => {
+describe.each(settings)('on $platform, queues $queues $queueType', async (setting) => {
   const deployment = await Deployment.create(setting);
   let one: AppServer, two: AppServer, three: AppServer;
   /** Keeps no lock longer than it is needed. */

@@ -26,6 +26,7 @@ export const settings = [
   { platform: 'express', queues: 'partitioned' },
   { platform: 'fastify', queues: 'partitioned' },
   { platform: 'express', queues: 'per-session' },
+  { platform: 'express', queues: 'partitioned', queueType: 'quorum' },
 ] as const;
 
 export interface Program extends RunningProcess {
@@ -44,6 +45,7 @@ export class Deployment {
     readonly prefix: string,
     private readonly platform: Platform,
     private readonly queues: Layout,
+    private readonly queueType: 'classic' | 'quorum',
   ) {}
 
   /** Starts nothing yet. */
@@ -51,18 +53,21 @@ export class Deployment {
     partitions = 4,
     platform = 'express',
     queues = 'partitioned',
+    queueType = 'classic',
     url = process.env.AMQP_URL,
   }: {
     partitions?: number;
     platform?: Platform;
     queues?: Layout;
+    /** Of the partitions' queues. */
+    queueType?: 'classic' | 'quorum';
     url?: string | undefined;
   } = {}): Promise<Deployment> {
     if (!url) throw new Error('AMQP_URL is not set. Run the tests by `npm test`, which brings a broker.');
     const prefix = `e2e-${randomUUID()}`;
     const directory = await mkdtemp(join(tmpdir(), 'locked-session-e2e-'));
     const broker = await BrokerSide.open(url, prefix, partitions);
-    return new Deployment(url, broker, partitions, directory, prefix, platform, queues);
+    return new Deployment(url, broker, partitions, directory, prefix, platform, queues, queueType);
   }
 
   /** A store that is started again finds the data of the one before. */
@@ -104,6 +109,7 @@ export class Deployment {
       PARTITIONS: `${this.partitions}`,
       STORE_PARTITIONS: `${this.partitions}`,
       STORE_DIRECTORY: this.directory,
+      AMQP_QUEUE_TYPE: this.queueType,
       ...more,
     };
   }

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { HolderFrame } from '#protocol';
 import { Deployment, newSession, settings, type AppServer, type Session } from './deployment.js';
 
-describe.each(settings)('on $platform, queues $queues', async (setting) => {
+describe.each(settings)('on $platform, queues $queues $queueType', async (setting) => {
   const deployment = await Deployment.create({ partitions: 1, ...setting });
   let server: AppServer;
   let session: Session;
