@@ -192,6 +192,7 @@ function options(env: NodeJS.ProcessEnv): LockedSessionOptions {
     waitMs: number(env.WAIT_MS),
     renewMs: number(env.RENEW_MS),
     repeatMs: number(env.REPEAT_MS),
+    sessionQueuesPerSecond: number(env.SESSION_QUEUES_PER_SECOND),
   };
 }
 

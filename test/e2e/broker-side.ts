@@ -4,7 +4,7 @@
  */
 import { connect, type Channel, type ChannelModel, type ConsumeMessage } from 'amqplib';
 import { EventEmitter, on } from 'node:events';
-import { decodeHolderFrame, type HolderFrame } from '#protocol';
+import { decodeHolderFrame, decodeStoreFrame, type HolderFrame, type StoreFrame } from '#protocol';
 
 export class BrokerSide {
   private constructor(
@@ -22,15 +22,28 @@ export class BrokerSide {
 
   /** Copies of the frames that holders send from now on, in the order of each one's sending. */
   async listen(): Promise<AsyncGenerator<HolderFrame, never>> {
-    const heard = new EventEmitter();
-    const messages = on(heard, 'message');
     const { queue } = await this.channel.assertQueue('', { exclusive: true });
     for (const partition of this.partitions) await this.channel.bindQueue(queue, this.prefix, `${partition}`);
+    return this.consume(queue, decodeHolderFrame);
+  }
+
+  /** The frames that a store sends to a holder that is reached at `queue`. */
+  async listenAs(queue: string): Promise<AsyncGenerator<StoreFrame, never>> {
+    await this.channel.assertQueue(queue, { exclusive: true });
+    return this.consume(queue, decodeStoreFrame);
+  }
+
+  private async consume<F>(
+    queue: string,
+    decode: (bytes: Uint8Array) => F,
+  ): Promise<AsyncGenerator<F, never>> {
+    const heard = new EventEmitter();
+    const messages = on(heard, 'message');
     await this.channel.consume(queue, (message) => heard.emit('message', message), { noAck: true });
     return (async function* () {
       for (;;) {
         const [message] = (await messages.next()).value as [ConsumeMessage];
-        yield decodeHolderFrame(message.content);
+        yield decode(message.content);
       }
     })();
   }

@@ -183,6 +183,11 @@ export class AppServer {
     return (await this.call(session, route, { mark })).json();
   }
 
+  /** The status of a request that may be refused. */
+  async status(session: Session, route: Route, mark = ''): Promise<number> {
+    return (await this.fetch(session, route, { mark })).status;
+  }
+
   /** Sends a request whose handler stays: resolves when it is inside. */
   enter(session: Session, route: Route, mark: string): Promise<Visit> {
     const answer = this.call(session, route, { mark, stay: 'yes' });
@@ -226,11 +231,15 @@ export class AppServer {
 
   /** Rejects when the status says that it failed. */
   async call(session: Session, route: string, query: Record<string, string> = {}): Promise<Response> {
-    const [method, path] = route.split(' ') as [string, string];
-    const url = `${this.url}/${path}?${String(new URLSearchParams(query))}`;
-    const response = await fetch(url, { method, headers: session });
+    const response = await this.fetch(session, route, query);
     if (!response.ok) throw new Error(`${route}: ${response.status} ${await response.text()}`);
     return response;
+  }
+
+  private fetch(session: Session, route: string, query: Record<string, string>): Promise<Response> {
+    const [method, path] = route.split(' ') as [string, string];
+    const url = `${this.url}/${path}?${String(new URLSearchParams(query))}`;
+    return fetch(url, { method, headers: session });
   }
 
   private watch(route: string): Promise<Response> {
