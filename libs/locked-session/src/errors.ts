@@ -7,7 +7,7 @@ export const errorStatus = {
   'wait-timeout': 503,
   /** More scopes wait for the session than `maxWaitingScopes` allows. */
   'too-many-waiting': 503,
-  /** The store refused the request because a limit of its own is reached. */
+  /** A limit on waiters or on queues of sessions is reached, in the store or in this process. */
   'store-busy': 503,
   /** The process is shutting down and takes no new scopes. */
   'shutting-down': 503,
