@@ -31,7 +31,7 @@ it.each([
     { AMQP_HEARTBEAT_SECONDS: '0' },
     /^AMQP_HEARTBEAT_SECONDS is '0', but must be .*: 1 to 600/,
   ],
-  ['a setting that does not exist', { AMQP_CERTFILE: 'x' }, /^AMQP_CERTFILE is no setting of the store/],
+  ['a setting that does not exist', { STORE_CERT_FILE: 'x' }, /^STORE_CERT_FILE is no setting of the store/],
 ])('names %s', (_what, env, message) => {
   expect(() => readStoreSettings(env)).toThrow(message);
 });

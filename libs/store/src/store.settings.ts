@@ -165,7 +165,7 @@ export class StoreSettingsError extends Error {
 export function readStoreSettings(env: Readonly<Record<string, string | undefined>>): StoreSettings {
   const given = Object.fromEntries(Object.keys(table).map((name) => [name, env[name] || undefined]));
   const parsed = z.object(table).safeParse(given);
-  const unknown = Object.keys(env).filter((name) => /^(STORE|AMQP)_/.test(name) && !(name in table));
+  const unknown = Object.keys(env).filter((name) => name.startsWith('STORE_') && !(name in table));
   const lines = unknown.map((name) => `${name} is no setting of the store; see --help`);
   for (const issue of parsed.error?.issues ?? []) {
     const name = issue.path[0] as keyof typeof table;
