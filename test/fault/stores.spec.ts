@@ -26,15 +26,12 @@ async function underLoad(seed: number): Promise<void> {
   await until(() => load.acknowledged >= 100, 10_000, 'the load is under way');
 }
 
-/** How long after `since` the first change is acknowledged that was asked for after it. */
+/** How long after `since` a change is acknowledged that is asked for now, in a session of its own: those of the load may be held by slow scopes. */
 async function untilServed(since: number): Promise<number> {
-  const served = () =>
-    load.requests.filter(
-      ({ begin, end, code, task }) =>
-        begin > since && end < Infinity && code === undefined && task !== 'read',
-    );
-  await until(() => served().length > 0, 30_000, 'a change is acknowledged');
-  return Math.min(...served().map(({ end }) => end)) - since;
+  const id = `probe-${Math.round(since)}`;
+  const { code } = await loaded[0]!.run(order(id, id));
+  expect(code).toBeUndefined();
+  return moment() - since;
 }
 
 async function judged(seed: number): Promise<void> {
