@@ -52,7 +52,7 @@ export class Deployment {
   static async create({
     partitions = 4,
     platform = 'express',
-    queues = 'partitioned',
+    queues = (process.env.QUEUES as Layout | undefined) ?? 'partitioned',
     queueType = 'classic',
     url = process.env.AMQP_URL,
   }: {
