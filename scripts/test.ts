@@ -1,8 +1,9 @@
 /**
- * `npm test`: runs the test projects with a RabbitMQ and a PostgreSQL for those that need them.
+ * `npm test`: runs the test projects with a RabbitMQ, a PostgreSQL and a pgbouncer for those that need them.
  *
  *   npm test                                 everything
  *   npm test -- --project contract           what Vitest is told
+ *   npm test -- --no-install                 installs no package of the system
  *   npm test -- --broker-url amqp://…        on a broker of yours
  *   npm test -- --database-url postgres://…  on a database of yours
  */
@@ -10,8 +11,10 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { findBroker } from './broker.js';
-import { findDatabase } from './database.js';
+import { findBroker } from './services/broker.js';
+import { findDatabase } from './services/database.js';
+import { takeNoInstall } from './services/debian.js';
+import { installPgbouncer } from './services/private-pgbouncer.js';
 
 const log = {
   log: (line: string) => console.log(line),
@@ -20,16 +23,18 @@ const log = {
 };
 
 const vitestArguments = process.argv.slice(2);
+takeNoInstall(vitestArguments);
 takeUrl('--broker-url', 'AMQP_URL', 'amqp://user:password@host:5672');
 takeUrl('--database-url', 'DATABASE_URL', 'postgres://user:password@host:5432/database');
 
-// Ctrl-C reaches Vitest as well: it ends first, then the servers.
+// Ctrl-C reaches Vitest, too. Vitest ends first, then the servers.
 process.on('SIGINT', () => {});
 
 const broker = await findBroker({ log, mode: 'test' });
 log.log(`Testing with ${broker.origin}.`);
 const database = needsDatabase() ? await findDatabase({ log }) : undefined;
 if (database) log.log(`Testing with ${database.origin}.`);
+if (database) await installPgbouncer(log); // once, before several suites would install it at the same time
 const vitest = join(dirname(createRequire(import.meta.url).resolve('vitest/package.json')), 'vitest.mjs');
 const run = spawn(process.execPath, [vitest, 'run', ...vitestArguments], {
   stdio: 'inherit',
@@ -39,7 +44,7 @@ const [code] = (await once(run, 'exit')) as [number | null];
 await Promise.all([broker.stop(), database?.stop()]);
 process.exitCode = code ?? 1;
 
-/** An option of ours, which Vitest does not know. */
+/** An option of this script, which Vitest does not know. */
 function takeUrl(option: string, variable: string, form: string): void {
   const at = vitestArguments.indexOf(option);
   if (at < 0) return;
@@ -48,10 +53,11 @@ function takeUrl(option: string, variable: string, form: string): void {
   process.env[variable] = url;
 }
 
-/** Unless other projects are named, and neither of these. */
+/** False when the arguments name only projects that need no server. */
 function needsDatabase(): boolean {
   const named = vitestArguments.flatMap((argument, i) =>
     argument === '--project' ? [vitestArguments[i + 1]] : (/^--project=(.*)$/.exec(argument)?.[1] ?? []),
   );
-  return named.length === 0 || named.some((project) => project === 'contract' || project === 'e2e');
+  const withDatabase = ['contract', 'e2e', 'bench'];
+  return named.length === 0 || named.some((project) => withDatabase.includes(project ?? ''));
 }

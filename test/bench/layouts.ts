@@ -1,6 +1,8 @@
 /**
- * `npm run bench:layouts`: what the two layouts of queues cost, side by side in one run, on a private RabbitMQ: a first touch, a handoff, many who wait, memory, and a
- * restart of the broker. Prints the table of docs/OPERATING.md. A store and all app servers live in this process, each app server with a holder's queue of its own.
+ * `npm run bench:layouts`: the costs of the two layouts of queues in one run on a private RabbitMQ: a first
+ * touch, a handoff, many waiters, memory, and a restart of the broker. It prints the table of
+ * docs/OPERATING.md. A store and all app servers live in this process, each app server with a holder's queue
+ * of its own.
  */
 import { readFile } from 'node:fs/promises';
 import { AmqpBroker, removeAmqpDeployment, systemClock } from '#broker';
@@ -8,7 +10,7 @@ import { LockedSessions, type SessionsSettings } from '#locked-session';
 import type { QueueLayout } from '#protocol';
 import { MemoryRepository } from '#repository';
 import { Store, tombstoneMs } from '#store';
-import { startPrivateRabbitmq, type PrivateRabbitmq } from '../../scripts/private-rabbitmq.js';
+import { startPrivateRabbitmq, type PrivateRabbitmq } from '../../scripts/services/private-rabbitmq.js';
 
 const partitions = 16;
 const touches = 2_000;
@@ -37,6 +39,7 @@ const settings = (queues: QueueLayout): SessionsSettings => ({
   attributeBytes: 65_536,
   sessionBytes: 65_536,
   attributes: 16,
+  classInstances: 'refuse',
   closeMs: 2_000,
 });
 
@@ -61,6 +64,7 @@ async function measure(queues: QueueLayout): Promise<Record<string, string>> {
       unreachableHolder: 'wait-for-lease',
       ttlMs: 86_400_000,
       tombstoneMs,
+      destroyedNoticeMs: 60_000,
       expiryScanMs: 60_000,
       waitersPerSession: 10_000,
       waitersPerPartition: 10_000,
@@ -70,6 +74,7 @@ async function measure(queues: QueueLayout): Promise<Record<string, string>> {
       cacheBytes: 16 * 1024 * 1024,
       retryMinMs: 100,
       retryMaxMs: 1_000,
+      closeMs: 5_000,
     },
   );
   await store.start();
@@ -138,7 +143,7 @@ async function measure(queues: QueueLayout): Promise<Record<string, string>> {
   return figures;
 }
 
-/** What the broker's Erlang VM has used so far: CPU, and memory as it counts it itself after a collection. */
+/** The CPU time of the broker's Erlang VM so far, and its own count of memory after a collection. */
 async function usage(rabbitmq: PrivateRabbitmq): Promise<{ cpuMs: number; bytes: number }> {
   await rabbitmq.ctl('eval', '[garbage_collect(P) || P <- processes()].');
   const pid = (await rabbitmq.ctl('eval', 'os:getpid().')).replace(/\D/g, '');

@@ -1,9 +1,12 @@
-// The RabbitMQ adapter keeps the promises of the port `Broker`, and copes with what only networks and operators do.
-// scripts/test.ts brings the broker. Each exchange under test has a prefix of its own, and is deleted at the end.
+/**
+ * The RabbitMQ adapter keeps the promises of the port `Broker`, and copes with failures of networks and
+ * changes by operators. scripts/test.ts brings the broker. Each exchange under test has a prefix of its own,
+ * and is deleted at the end.
+ */
 import { randomUUID } from 'node:crypto';
 import { connect } from 'amqplib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { AmqpBroker, type AmqpSettings } from '#broker';
+import { AmqpBroker, checkAmqp, type AmqpSettings } from '#broker';
 import { brokerContract } from './broker.contract.js';
 import { bytes, RecordingClient, RecordingServer } from './broker.parties.js';
 import { TcpProxy } from './tcp-proxy.js';
@@ -84,7 +87,7 @@ describe('AmqpBroker', () => {
     expect(lines[1]).toContain(`RabbitMQ at ${address} is back`);
   });
 
-  it('says that it may be the password, and does not show it', async () => {
+  it('logs that the password may be wrong, without showing it', async () => {
     const wrong = new URL(url);
     wrong.password = 'open-sesame';
     const broker = start({ url: wrong.href });
@@ -95,7 +98,7 @@ describe('AmqpBroker', () => {
     expect(lines.join()).not.toContain('open-sesame');
   });
 
-  it('comes back when its queue was deleted, as after any loss', async () => {
+  it('serves its partition again when the queue was deleted', async () => {
     const server = new RecordingServer();
     const client = new RecordingClient();
     const broker = start();
@@ -103,14 +106,33 @@ describe('AmqpBroker', () => {
     const link = await broker.join('h1', client);
     await asOperator((channel) => channel.deleteQueue(`${prefix}.store.${PARTITION}`));
     await server.until(() => server.lostTurns === 1);
-    // The partition's queue is opened anew at some time after; until then RabbitMQ knows nobody to give a frame to.
+    // The broker consumes the queue again a little later. Until then RabbitMQ has no consumer for a frame.
     const repeat = setInterval(() => link.send(PARTITION, bytes('hello again')), 5);
     await server.until(() => server.frames.length > 0);
     clearInterval(repeat);
     expect(broker.counters.reconnects).toBe(0);
   });
 
-  it('opens a channel anew that died alone, and leaves the others in peace', async () => {
+  it('ignores a foreign message that looks like an echo', async () => {
+    const server = new RecordingServer();
+    const broker = start();
+    const link = await broker.serve(PARTITION, { prefetch: 1 }, server);
+    const queue = `${prefix}.store.${PARTITION}`;
+    await asOperator(async (channel) => {
+      channel.sendToQueue(queue, Buffer.from('1'), { type: 'echo', correlationId: randomUUID() });
+      channel.sendToQueue(queue, Buffer.from('2'), { type: 'echo' });
+      await channel.checkQueue(queue); // they are there
+    });
+    link.echo(3);
+    await server.until(() => server.events.length > 0);
+    expect(server.events).toEqual(['echo 3']);
+    await broker.close();
+    let left: number | undefined;
+    await asOperator(async (channel) => (left = (await channel.checkQueue(queue)).messageCount));
+    expect(left).toBe(0);
+  });
+
+  it('opens a single dead channel anew, and leaves the others open', async () => {
     const server = new RecordingServer();
     const client = new RecordingClient();
     const broker = start();
@@ -124,19 +146,69 @@ describe('AmqpBroker', () => {
     expect(new Set(client.queues).size).toBe(2);
     expect(server.lostTurns).toBe(0);
     expect(broker.counters.reconnects).toBe(0);
+    await expect.poll(() => lines).toHaveLength(2);
     expect(lines[0]).toContain('The channel of holder h1 ended (');
+    expect(lines[1]).toContain('The channel of holder h1 is back');
   });
 
-  it('says why it cannot use a queue that was made with other properties, and tries on', async () => {
+  it('rejects serve() when a queue has other properties, and logs nothing', async () => {
     await start().serve(PARTITION, { prefetch: 10 }, new RecordingServer());
     const other = start({ queueType: 'quorum' });
     const serving = other.serve(PARTITION, { prefetch: 10 }, new RecordingServer());
-    await expect.poll(() => lines.length).toBeGreaterThan(0);
-    expect(lines[0]).toContain(`x-queue-type`);
-    await Promise.all([expect(serving).rejects.toThrow('closed before it was connected'), other.close()]);
+    await expect(serving).rejects.toThrow(/with x-queue-type classic, but the store needs quorum/);
+    await other.close();
+    expect(lines).toEqual([]);
   });
 
-  it('survives a server that throws, and delivers the frame again', async () => {
+  it('finds the address that works, and another one when that fails', async () => {
+    const second = await TcpProxy.start(url);
+    try {
+      second.refuse();
+      const client = new RecordingClient();
+      const broker = start({ url: [proxy.url, second.url] });
+      await broker.join('h1', client);
+      await client.until(() => client.queues.length === 1);
+      proxy.refuse();
+      second.accept();
+      proxy.cut();
+      await client.until(() => client.queues.length === 2);
+      expect(broker.counters.reconnects).toBe(1);
+      expect(lines.join()).not.toContain('cannot be used (Socket closed abruptly');
+    } finally {
+      await Promise.all(brokers.map((broker) => broker.close()));
+      await second.stop();
+    }
+  });
+
+  it('reads the secrets for each connection, so that a changed one needs no restart', async () => {
+    const address = new URL(proxy.url);
+    const right = decodeURIComponent(address.password);
+    address.password = '';
+    const passwords = ['of before', right, right];
+    let asked = 0;
+    const secrets = async () => ({ password: passwords[Math.min(asked++, 2)] });
+    const client = new RecordingClient();
+    const broker = start({ url: address.href, secrets });
+    await broker.join('h1', client);
+    await client.until(() => client.queues.length === 1);
+    expect(asked).toBe(2);
+    expect(lines[0]).toContain('check the user and the password');
+    proxy.cut();
+    await client.until(() => client.queues.length === 2);
+    expect(asked).toBe(3);
+  });
+
+  it('passes checkAmqp, which names a wrong virtual host or password', async () => {
+    await expect(checkAmqp(url)).resolves.toBeUndefined();
+    const nowhere = new URL(url);
+    nowhere.pathname = '/nowhere';
+    await expect(checkAmqp(nowhere.href)).rejects.toThrow(/check the virtual host at the end of the URL/);
+    const wrong = new URL(url);
+    wrong.password = 'open-sesame';
+    await expect(checkAmqp(wrong.href)).rejects.toThrow(/check the user and the password/);
+  });
+
+  it('delivers a frame again when the server throws', async () => {
     const broker = start();
     let calls = 0;
     const redelivered = new Promise<void>((resolve) => {
@@ -147,29 +219,29 @@ describe('AmqpBroker', () => {
       void broker.serve(
         PARTITION,
         { prefetch: 10 },
-        { received, lost() {}, unreachable() {}, queueGone() {} },
+        { received, lost() {}, unreachable() {}, queueGone() {}, echoed() {} },
       );
     });
     const link = await broker.join('h1', new RecordingClient());
     const repeat = setInterval(() => link.send(PARTITION, bytes('1')), 5);
     await redelivered;
     clearInterval(repeat);
-    expect(lines[0]).toContain('a bug in the server');
+    await expect.poll(() => lines[0]).toContain('a bug in the server');
   });
 
-  it('closes in spite of a RabbitMQ that does not answer', async () => {
+  it('closes when RabbitMQ does not answer', async () => {
     const broker = start({ closeTimeoutMs: 50 });
     await broker.serve(PARTITION, { prefetch: 10 }, new RecordingServer());
     proxy.mute();
     await expect(broker.close()).resolves.toBeUndefined();
   });
 
-  it('refuses a URL that is none, without repeating it', () => {
+  it('refuses an invalid URL without repeating it', () => {
     expect(() => start({ url: 'http://guest:open-sesame@localhost' })).toThrow(/^(?!.*open-sesame).*amqp:/);
   });
 });
 
-/** What an operator does to a running system. */
+/** An operator's change of a running system. */
 async function asOperator(act: (channel: Awaited<ReturnType<typeof operatorChannel>>) => Promise<unknown>) {
   const connection = await connect(url!, { noDelay: true });
   await act(await operatorChannel(connection));
@@ -178,7 +250,7 @@ async function asOperator(act: (channel: Awaited<ReturnType<typeof operatorChann
 
 const operatorChannel = (connection: Awaited<ReturnType<typeof connect>>) => connection.createChannel();
 
-/** Holders' queues go with their connections; what a deployment leaves are its exchange and its partition queues. */
+/** Holders' queues end with their connections. A deployment leaves its exchange and its partition queues. */
 async function deleteAll(prefix: string): Promise<void> {
   await asOperator(async (channel) => {
     for (const partition of [3, 4]) await channel.deleteQueue(`${prefix}.store.${partition}`);

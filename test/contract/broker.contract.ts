@@ -1,8 +1,9 @@
 /**
- * What every adapter of the port `Broker` promises, one scenario per promise. A party is one process at the broker;
- * the tests wait for what parties are told and never for time to pass.
+ * The promises of each adapter of the port `Broker`, one scenario each. A party is one process at the broker.
+ * The tests wait for events at the parties, and never for time to pass.
  */
 import { describe } from 'vitest';
+import { echoesContract } from './broker.echoes.contract.js';
 import { framesContract } from './broker.frames.contract.js';
 import { linksContract } from './broker.links.contract.js';
 import type { MakeExchange } from './broker.parties.js';
@@ -13,5 +14,6 @@ export function brokerContract(name: string, makeExchange: MakeExchange): void {
     framesContract(makeExchange);
     linksContract(makeExchange);
     sessionsContract(makeExchange);
+    echoesContract(makeExchange);
   });
 }

@@ -1,4 +1,4 @@
-/** The half of the broker's contract that is about frames: their order, who is delivered them, and until when. */
+/** The broker's contract on frames: their order, who receives them, and until when. */
 import { describe, expect, it } from 'vitest';
 import type { Delivery } from '#broker';
 import {
@@ -15,7 +15,10 @@ import {
 export function framesContract(makeExchange: MakeExchange): void {
   const { serve, join } = stage(makeExchange);
 
-  /** A cut loses acks that are under way. When a holder has what was sent after them, they have arrived. */
+  /**
+   * A cut loses acks that are under way. They have arrived when a holder has a frame that was sent after
+   * them.
+   */
   const cutWhenFlushed = async ({ party, link }: Served) => {
     const { client } = await join('witness');
     link.send(client.queue, bytes('after the acks'));
@@ -42,7 +45,7 @@ export function framesContract(makeExchange: MakeExchange): void {
       expect(client.frames).toEqual(sent);
     });
 
-    it('keeps partitions apart, and holders', async () => {
+    it('keeps partitions and holders apart', async () => {
       const { server, link } = await serve({ partition: PARTITION });
       const { server: otherServer } = await serve({ partition: OTHER_PARTITION });
       const { client, link: holder } = await join('h1');
@@ -59,7 +62,7 @@ export function framesContract(makeExchange: MakeExchange): void {
       expect([client.frames, otherClient.frames]).toEqual([['for h1'], ['for h2']]);
     });
 
-    it('carries frames of every size unchanged, the empty one too', async () => {
+    it('carries frames of each size unchanged, also the empty one', async () => {
       const { server } = await serve();
       const { link } = await join();
       const sizes = [0, 1, 2_000, 131_072, 1_000_003];
@@ -74,7 +77,7 @@ export function framesContract(makeExchange: MakeExchange): void {
   });
 
   describe('one owner', () => {
-    it('delivers a partition to the first in line alone', async () => {
+    it('delivers a partition only to the first server that serves it', async () => {
       const { server: first } = await serve();
       const { server: second } = await serve();
       const { link } = await join();
@@ -84,12 +87,12 @@ export function framesContract(makeExchange: MakeExchange): void {
     });
 
     it.each<[string, (owner: Served) => unknown]>([
-      ['abandons its turn', ({ link }) => link.abandon()],
+      ['abandons the partition', ({ link }) => link.abandon()],
       ['leaves the line', ({ link }) => link.close()],
       ['closes its broker', ({ party }) => party.broker.close()],
       ['is cut off', cutWhenFlushed],
     ])(
-      'hands unacknowledged frames, in order and first, to the next in line when the owner %s',
+      'hands unacknowledged frames in order to the next server, before newer ones, when the owner %s',
       async (_, go) => {
         const owner = await serve();
         const { server: next } = await serve();
@@ -107,7 +110,7 @@ export function framesContract(makeExchange: MakeExchange): void {
       },
     );
 
-    it('hands an abandoned turn back to the same server when nobody else is in line', async () => {
+    it('gives an abandoned partition back to the same server when no other one waits', async () => {
       const { server, link } = await serve();
       const { link: holder } = await join();
       for (const frame of frames(1, 3)) holder.send(PARTITION, bytes(frame));
@@ -118,7 +121,7 @@ export function framesContract(makeExchange: MakeExchange): void {
       expect(server.events).toEqual(['1', '2', '3', 'lost', '2', '3']);
     });
 
-    it('lets the turn go round when each abandons it', async () => {
+    it('gives the partition to each server in turn when each abandons it', async () => {
       const [one, other] = [await serve(), await serve()];
       const { link } = await join();
       for (const { server, link } of [one, other]) server.onFrame = () => link.abandon();
@@ -129,7 +132,7 @@ export function framesContract(makeExchange: MakeExchange): void {
       expect(other.server.events.slice(0, 3)).toEqual(['hot', 'lost', 'hot']);
     });
 
-    it('drops the rest of a delivery when its receiver abandons the turn in the middle', async () => {
+    it('drops the rest of a delivery when its receiver abandons the partition in the middle', async () => {
       const { server, link } = await serve();
       const { link: holder } = await join();
       server.onFrame = () => {
@@ -142,14 +145,14 @@ export function framesContract(makeExchange: MakeExchange): void {
   });
 
   describe('acknowledgements', () => {
-    it('never leaves more frames than `prefetch` unacknowledged with a server', async () => {
+    it('leaves `prefetch` frames unacknowledged with a server at most', async () => {
       const { server } = await serve({ prefetch: 5 });
       const { link } = await join();
       const waiting: Delivery[] = [];
       let mostWaiting = 0;
       server.onFrame = (delivery) => {
         mostWaiting = Math.max(mostWaiting, waiting.push(delivery));
-        // Later, so that one too many would show; the youngest first, as no order of acknowledging is asked for.
+        // Late, so that one too many would show. Youngest first, since any order is allowed.
         if (waiting.length === 5)
           setImmediate(() =>
             waiting
@@ -164,7 +167,7 @@ export function framesContract(makeExchange: MakeExchange): void {
       expect(mostWaiting).toBe(5);
     });
 
-    it('ignores an ack of a turn that is over', async () => {
+    it('ignores an ack of an ownership that has ended', async () => {
       const { server, link } = await serve();
       const { link: holder } = await join();
       holder.send(PARTITION, bytes('1'));
@@ -179,7 +182,7 @@ export function framesContract(makeExchange: MakeExchange): void {
       expect(server.events).toEqual(['1', 'lost', '1', 'lost', '1']);
     });
 
-    it('takes a second ack of a delivery for nothing', async () => {
+    it('ignores a second ack of a delivery', async () => {
       const { server } = await serve({ prefetch: 1 });
       const { link } = await join();
       server.onFrame = (delivery) => {
@@ -192,14 +195,14 @@ export function framesContract(makeExchange: MakeExchange): void {
     });
   });
 
-  it('lets the oldest frames wait when a queue is full, and refuses what is newer', async () => {
+  it('keeps the oldest frames when a queue is full, and refuses newer ones', async () => {
     const { server } = await serve({ prefetch: 50 });
     const { server: other } = await serve({ partition: OTHER_PARTITION });
     const { link } = await join();
     const send = (first: number, last: number) => {
       for (const frame of frames(first, last)) link.send(PARTITION, bytes(frame));
     };
-    /** When another queue has been delivered something, the broker has seen what was sent before. */
+    /** The broker has seen all earlier frames when another queue delivers a later one. */
     const seen = async () => {
       const before = other.frames.length;
       link.send(OTHER_PARTITION, bytes('fence'));
@@ -212,7 +215,7 @@ export function framesContract(makeExchange: MakeExchange): void {
     const fit = 50 + MAX_QUEUED_FRAMES;
     send(51, fit);
     await seen();
-    // A quorum queue notices a little late that it is full: hence many, and not all at once.
+    // A quorum queue notices a little late that it is full. So these are many, and in portions.
     const sent = fit + 2_000;
     for (let first = fit + 1; first < sent; first += 100) {
       send(first, first + 99);

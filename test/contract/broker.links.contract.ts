@@ -1,5 +1,5 @@
-/** The half of the broker's contract that is about links: their connections, the calls they make, and their end. */
-import { describe, expect, it } from 'vitest';
+/** The broker's contract on links: their connections, their calls, and their end. */
+import { describe, expect, it, vi } from 'vitest';
 import {
   bytes,
   frames,
@@ -15,7 +15,7 @@ export function linksContract(makeExchange: MakeExchange): void {
   const { newParty, serve, join } = stage(makeExchange);
 
   describe('connections', () => {
-    it('tells a holder of the cut, and opens a queue of another name', async () => {
+    it('tells a holder of the cut, and opens a queue with another name', async () => {
       const { link } = await serve();
       const { party, client } = await join();
       const [before] = client.queues;
@@ -29,7 +29,7 @@ export function linksContract(makeExchange: MakeExchange): void {
       expect(client.frames).toEqual(['to the new queue']);
     });
 
-    it('tells a server of the cut, and gets it in line again', async () => {
+    it('tells a server of the cut, and lets it serve again', async () => {
       const { party, server } = await serve();
       const { link } = await join();
       link.send(PARTITION, bytes('1'));
@@ -53,17 +53,21 @@ export function linksContract(makeExchange: MakeExchange): void {
       expect(server.frames).toEqual(['found']);
     });
 
-    it('says that a queue is gone when something is sent there, and goes on', async () => {
+    it('reports a missing queue when a frame is sent there, and continues', async () => {
       const { link, server } = await serve();
       const { client } = await join();
       const { party: leaving, client: gone } = await join('h2');
       await leaving.broker.close();
-      expect(link.send(gone.queue, bytes('to nobody'))).toBe(true);
+      // RabbitMQ may remove the queue some time after it has closed the connection. Then it drops what came
+      // meanwhile, and reports nothing.
+      await vi.waitFor(() => {
+        expect(link.send(gone.queue, bytes('to nobody'))).toBe(true);
+        expect(server.unreached).toContain(gone.queue);
+      }, 10_000);
       link.send(client.queue, bytes('to somebody'));
       await client.until(() => client.frames.length === 1);
       expect(client.frames).toEqual(['to somebody']);
-      await server.until(() => server.unreached.length > 0);
-      expect(server.unreached).toEqual([gone.queue]);
+      expect(new Set(server.unreached)).toEqual(new Set([gone.queue]));
     });
 
     it('carries several partitions and holders over one party', async () => {
@@ -87,7 +91,7 @@ export function linksContract(makeExchange: MakeExchange): void {
   });
 
   describe('calls', () => {
-    it('calls nobody before the promise of the link has resolved', async () => {
+    it('makes no call before the promise of the link has resolved', async () => {
       const { party: leaving, server: leaver } = await serve({ prefetch: 1 });
       const { link: holder } = await join();
       for (const frame of frames(1, 10)) holder.send(PARTITION, bytes(frame));
@@ -108,7 +112,7 @@ export function linksContract(makeExchange: MakeExchange): void {
       await client.until(() => client.queues.length === 1);
     });
 
-    it('calls nobody from inside a call', async () => {
+    it('makes no call from inside a call', async () => {
       const { server, link } = await serve({ prefetch: 2 });
       const { client, link: holder } = await join();
       let inside = false;
@@ -131,7 +135,7 @@ export function linksContract(makeExchange: MakeExchange): void {
       await server.until(() => server.lostTurns === 1 && server.frames.length >= 10);
     });
 
-    it('calls nobody after it began to close', async () => {
+    it('makes no call after close() has begun', async () => {
       const { party, server } = await serve();
       const { party: holding, client, link } = await join();
       for (const frame of frames(1, 10)) link.send(PARTITION, bytes(frame));
@@ -145,7 +149,7 @@ export function linksContract(makeExchange: MakeExchange): void {
   });
 
   describe('closing', () => {
-    it('delivers first what a holder sent before', async () => {
+    it('delivers the frames that a holder sent before', async () => {
       const { server } = await serve();
       const { party, link } = await join();
       for (const frame of frames(1, 500)) link.send(PARTITION, bytes(frame));
@@ -154,7 +158,7 @@ export function linksContract(makeExchange: MakeExchange): void {
       expect(link.send(PARTITION, bytes('too late'))).toBe(false);
     });
 
-    it('delivers first what a server sent and acknowledged before', async () => {
+    it('delivers the frames and acknowledgements that a server sent before', async () => {
       const { server, link } = await serve();
       const { server: next } = await serve();
       const { client, link: holder } = await join();
@@ -177,7 +181,7 @@ export function linksContract(makeExchange: MakeExchange): void {
     });
   });
 
-  it('counts what went through', async () => {
+  it('counts frames', async () => {
     const { party: serving, server } = await serve();
     const { party: holding, link } = await join();
     for (const frame of frames(1, 3)) link.send(PARTITION, bytes(frame));

@@ -1,20 +1,20 @@
 /**
- * The cast of the broker's contract: parties at an exchange, with servers and clients that write down what they are
- * told, so that a test can wait for it. Frames are short texts here.
+ * The parties in the broker's contract, with servers and clients that record their calls, so that a test can
+ * await them. Frames are short texts here.
  */
 import { afterEach, beforeEach } from 'vitest';
 import type { Broker, Delivery, HolderClient, HolderLink, PartitionLink, PartitionServer } from '#broker';
 
 export interface ExchangeUnderTest {
-  /** One more process, with a connection of its own. */
+  /** Another process with its own connection. */
   party(): Promise<Party>;
-  /** Closes all parties and removes every trace. */
+  /** Closes all parties and deletes their queues. */
   stop(): Promise<void>;
 }
 
 export interface Party {
   readonly broker: Broker;
-  /** Drops the connection, which then comes back by itself. */
+  /** Cuts the connection. The broker connects again. */
   cut(): void;
 }
 
@@ -36,7 +36,7 @@ export interface Joined {
   readonly link: HolderLink;
 }
 
-/** Gives each test an exchange of its own, and the means to put parties on it. */
+/** Gives each test an exchange of its own, and functions that add parties. */
 export function stage(makeExchange: MakeExchange) {
   let exchange: ExchangeUnderTest;
   beforeEach(async () => {
@@ -47,7 +47,7 @@ export function stage(makeExchange: MakeExchange) {
   return {
     newParty: () => exchange.party(),
 
-    /** A party (a new one, if none is given) that serves a partition. */
+    /** A party that serves a partition: the given one or a new one. */
     async serve(options: { party?: Party; partition?: number; prefetch?: number } = {}): Promise<Served> {
       const { party = await exchange.party(), partition = PARTITION, prefetch = 1_000 } = options;
       const server = new RecordingServer();
@@ -55,7 +55,7 @@ export function stage(makeExchange: MakeExchange) {
       return { party, server, link };
     },
 
-    /** A party that is a holder, and connected. */
+    /** A party that is a connected holder. */
     async join(holder = 'h1', joining?: Party): Promise<Joined> {
       const party = joining ?? (await exchange.party());
       const client = new RecordingClient();
@@ -75,13 +75,13 @@ export const frames = (first: number, last: number): string[] =>
 const text = (frame: Uint8Array): string => new TextDecoder().decode(frame);
 
 abstract class Recorder {
-  /** Everything in order: the text of a frame, or what else was told. */
+  /** All calls in order: a frame as its text, another call as its name. */
   readonly events: string[] = [];
   readonly frames: string[] = [];
   readonly #waiting = new Set<() => void>();
   #failure: { error: unknown } | undefined;
 
-  /** Resolves as soon as what was told makes `condition` true. Rejects when an expectation of a hook failed. */
+  /** Resolves when a call makes `condition` true. Rejects when an expectation of a hook failed. */
   until(condition: () => boolean): Promise<void> {
     return new Promise((resolve, reject) => {
       const look = () => {
@@ -132,6 +132,10 @@ export class RecordingServer extends Recorder implements PartitionServer {
 
   queueGone(session: string): void {
     this.told(`gone ${session}`, () => {});
+  }
+
+  echoed(mark: number): void {
+    this.told(`echo ${mark}`, () => {});
   }
 }
 

@@ -1,19 +1,22 @@
-/** The part of the broker's contract that is about queues of sessions: who makes them, who is delivered from them, in which order, and what becomes of them. */
+/**
+ * The broker's contract on queues of sessions: who makes them, who consumes them, in which order, and their
+ * end.
+ */
 import { describe, expect, it } from 'vitest';
 import { sessionPrefetch } from '#broker';
 import { bytes, frames, PARTITION, stage, type Joined, type MakeExchange } from './broker.parties.js';
 
-const options = { most: 100, ttlMs: 600_000 };
+const options = { maxWaiting: 100, ttlMs: 600_000 };
 
 export function sessionsContract(makeExchange: MakeExchange): void {
   const { serve, join, newParty } = stage(makeExchange);
 
   const put = async ({ link }: Joined, session: string, ...texts: string[]) => {
-    for (const text of texts) expect(await link.ask(session, bytes(text), options)).toBe('queued');
+    for (const text of texts) expect(await link.enqueue(session, bytes(text), options)).toBe('queued');
   };
 
   describe('queues of sessions', () => {
-    it('keep what is put there until somebody opens them, and are delivered in order, two frames at a time', async () => {
+    it('keep frames until an owner opens them, and deliver them in order, two at a time', async () => {
       const { server, link } = await serve();
       const joined = await join();
       await put(joined, 's', ...frames(1, 10));
@@ -49,21 +52,21 @@ export function sessionsContract(makeExchange: MakeExchange): void {
       expect(server.frames).toEqual(['for the other', 'for one']);
     });
 
-    it('take what several holders put there, and refuse what is beyond the bound', async () => {
+    it('take the frames of several holders, and refuse those beyond the limit', async () => {
       await serve();
       const [first, second] = [await join('h1'), await join('h2')];
-      const two = { ...options, most: 2 };
+      const two = { ...options, maxWaiting: 2 };
       const asked: string[] = [];
-      // What is counted may lag behind what was put there just now, by a frame for each holder.
+      // The count may miss the newest frame of each holder.
       while (!asked.includes('full') && asked.length < 20)
-        for (const { link } of [first, second]) asked.push(await link.ask('s', bytes('1'), two));
+        for (const { link } of [first, second]) asked.push(await link.enqueue('s', bytes('1'), two));
       expect(asked.filter((one) => one === 'queued').length).toBeGreaterThanOrEqual(2);
       expect(asked.filter((one) => one === 'queued').length).toBeLessThanOrEqual(4);
       expect(asked).toContain('full');
-      expect(await second.link.ask('another', bytes('4'), two)).toBe('queued');
+      expect(await second.link.enqueue('another', bytes('4'), two)).toBe('queued');
     });
 
-    it('deliver nothing more when they are closed, and go on when they are opened again', async () => {
+    it('deliver nothing after they are closed, and continue when they are opened again', async () => {
       const { server, link } = await serve();
       server.onFrame = (delivery) => delivery.ack();
       const joined = await join();
@@ -71,7 +74,7 @@ export function sessionsContract(makeExchange: MakeExchange): void {
       link.openQueue('s');
       await server.until(() => server.frames.length === 1);
       link.closeQueue('s');
-      // What is sent on this channel afterwards has come when the closing has.
+      // The channel keeps its order. When this frame has arrived, the queue is closed.
       link.send(joined.client.queue, bytes('closed'));
       await joined.client.until(() => joined.client.frames.length === 1);
       await put(joined, 's', '2', '3');
@@ -83,18 +86,18 @@ export function sessionsContract(makeExchange: MakeExchange): void {
       expect(server.frames).toEqual(['1', 'witness', '2', '3']);
     });
 
-    it('that are not there are told of', async () => {
+    it('are reported when they do not exist', async () => {
       const { server, link } = await serve();
       link.openQueue('nowhere');
       await server.until(() => server.events.includes('gone nowhere'));
-      // The turn goes on.
+      // The ownership continues.
       const { link: holder } = await join();
       holder.send(PARTITION, bytes('on'));
       await server.until(() => server.frames.length === 1);
       expect(server.lostTurns).toBe(0);
     });
 
-    it('give what was not acknowledged to the next owner, in the original order and before anything newer', async () => {
+    it('give unacknowledged frames to the next owner, in their order and before newer ones', async () => {
       const party = await newParty();
       const { server: first, link } = await serve({ party });
       const { server: second, link: next } = await serve();
@@ -111,16 +114,16 @@ export function sessionsContract(makeExchange: MakeExchange): void {
       expect(second.frames).toEqual(['knock', ...frames(1, 5)]);
     });
 
-    it('that a holder asks without a connection take nothing', async () => {
+    it('take nothing from a holder without a connection', async () => {
       await serve();
       const { party, client, link } = await join();
       const isAsked = new Promise<string>((resolve) => {
-        client.onDisconnected = () => void link.ask('s', bytes('lost'), options).then(resolve);
+        client.onDisconnected = () => void link.enqueue('s', bytes('lost'), options).then(resolve);
       });
       party.cut();
       expect(await isAsked).toBe('lost');
       await client.until(() => client.queues.length === 2);
-      expect(await link.ask('s', bytes('there'), options)).toBe('queued');
+      expect(await link.enqueue('s', bytes('there'), options)).toBe('queued');
     });
   });
 }

@@ -1,13 +1,17 @@
-/** The embedded repository keeps the contract in each of its settings; and its batches, syncs and failed writes. */
+/**
+ * The embedded repository keeps the contract in each of its settings. Also its batches, syncs and failed
+ * writes.
+ */
 import { mkdtemp, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ClassicLevel } from 'classic-level';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { LevelRepository, RepositoryError, type LevelRepositorySettings } from '#repository';
+import { expiryContract } from './expiry.contract.js';
 import { repositoryContract } from './repository.contract.js';
 import { lastingRepositoryContract } from './repository.lasting.js';
-import { deployment, stored, write } from './repository.place.js';
+import { deployment, stored, write } from './repository.fixture.js';
 
 const temporary = () => mkdtemp(join(tmpdir(), 'locked-session-'));
 
@@ -40,6 +44,7 @@ for (const settings of [
 ] as const)
   repositoryContract(`LevelRepository ${JSON.stringify(settings)}`, inTemporary(settings), { runs: 25 });
 lastingRepositoryContract('LevelRepository', inTemporary({}));
+expiryContract('LevelRepository', inTemporary({}));
 
 describe('LevelRepository', () => {
   let parent: string;
@@ -59,7 +64,7 @@ describe('LevelRepository', () => {
 
   const claim = async (partition = 0) => (await repository.claim(partition, deployment)).epoch;
 
-  /** Returns a function that takes the batches which LevelDB was given since. */
+  /** Returns a function that takes the batches that LevelDB was given since. */
   const watchBatches = () => {
     const { calls } = vi.spyOn(ClassicLevel.prototype, 'batch').mock;
     return () =>
@@ -69,7 +74,7 @@ describe('LevelRepository', () => {
       }));
   };
 
-  it('writes in one batch what arrives in one turn, as far as a batch goes', async () => {
+  it('writes the applies of one turn of the event loop in one batch, up to the limit of a batch', async () => {
     const batches = watchBatches();
     const sizes = async (settings: LevelRepositorySettings) => {
       const other = await opened(await mkdtemp(join(parent, 'other-')), settings);
@@ -87,14 +92,14 @@ describe('LevelRepository', () => {
     expect(await sizes({ batchBytes: 300 })).toEqual([3, 2]);
   });
 
-  it('writes a row once that changes often within a batch', async () => {
+  it('writes a row once when it changes often within a batch', async () => {
     const epoch = await claim();
     const batches = watchBatches();
     await Promise.all(['1', '2', '3'].map((n) => repository.apply(0, epoch, [write('s', n, { cart: n })])));
     expect(batches()).toEqual([{ rows: 2, sync: false }]);
   });
 
-  it('syncs every claim, with `disk` every write, and with `process` a second after the first', async () => {
+  it('syncs each claim, with `disk` each write, and with `process` a second after the first write', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     const batches = watchBatches();
     const syncs = () => batches().map(({ sync }) => sync);
@@ -102,7 +107,7 @@ describe('LevelRepository', () => {
     const epoch = await claim();
     for (const head of ['1', '2']) await repository.apply(0, epoch, [write('s', head)]);
     vi.advanceTimersByTime(1_000);
-    await repository.apply(0, epoch, []); // waits in line behind the sync
+    await repository.apply(0, epoch, []); // waits behind the sync
     expect(syncs()).toEqual([true, false, false, true]);
     vi.advanceTimersByTime(60_000);
     await repository.apply(0, epoch, [write('s', '3')]);
@@ -115,10 +120,10 @@ describe('LevelRepository', () => {
     expect(syncs()).toEqual([true, true]);
   });
 
-  it('writes nothing behind a failed write before a claim, and nothing of an older owner after it', async () => {
+  it('writes nothing after a failed write before the next claim, and nothing of an older owner after that', async () => {
     const [mine, other] = [await claim(0), await claim(1)];
     const full = Object.assign(new Error('no space'), { code: 'LEVEL_IO_ERROR' });
-    vi.spyOn(ClassicLevel.prototype, 'batch').mockRejectedValueOnce(full); // then LevelDB would write again
+    vi.spyOn(ClassicLevel.prototype, 'batch').mockRejectedValueOnce(full); // LevelDB would write again
     await expect(repository.apply(0, mine, [write('s', 'fails')])).rejects.toThrow('that the disk has room');
     await expect(repository.apply(1, other, [write('s', 'behind')])).rejects.toThrow('cannot say');
     await claim(1);
@@ -127,10 +132,13 @@ describe('LevelRepository', () => {
     expect([await stored(repository, 0, ['s']), await stored(repository, 1, ['s'])]).toEqual([{}, {}]);
   });
 
-  it('fails all that is called behind a failed write, and works on once claimed anew', async () => {
+  it('fails all calls after a failed write, and works again after a claim', async () => {
+    await repository.close();
+    // With a shorter time it may notice that its directory is missing.
+    repository = await opened(directory, { checkEveryMs: 60_000 });
     const [mine, other] = [await claim(0), await claim(1)];
     const elsewhere = join(parent, 'elsewhere');
-    await rename(directory, elsewhere); // LevelDB can write on in the log that it has open, but begin no new one
+    await rename(directory, elsewhere); // LevelDB can still write in its open log, but cannot begin a new one
     const ids = Array.from({ length: 6 }, (_, i) => `large-${i}`);
     const large = 'x'.repeat(3_000_000);
     const calls = ids.map((id) => repository.apply(0, mine, [write(id, large)]));
@@ -142,7 +150,7 @@ describe('LevelRepository', () => {
       expect(reason).toBeInstanceOf(RepositoryError);
     await expect(behind).rejects.toThrow('cannot say what of the last write is in');
     await expect(repository.load(0, ids)).rejects.toThrow('cannot say what of the last write is in');
-    await expect(claim()).rejects.toThrow('cannot open'); // and makes no new directory
+    await expect(claim()).rejects.toThrow('cannot open'); // and it makes no new directory
 
     await rename(elsewhere, directory);
     expect(await claim()).toBe(2);

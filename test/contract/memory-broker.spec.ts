@@ -1,4 +1,4 @@
-// The in-memory broker keeps the promises of the port `Broker`.
+/** The in-memory broker keeps the promises of the port `Broker`. */
 import { MemoryBroker, MemoryExchange } from '#broker';
 import { brokerContract } from './broker.contract.js';
 

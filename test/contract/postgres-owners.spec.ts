@@ -1,10 +1,12 @@
-/** Stores that fight over a partition in PostgreSQL, and what becomes of an owner whose connection, process or server fails. */
+/**
+ * Stores that compete for a partition in PostgreSQL, and owners whose connection, process or server fails.
+ */
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { EpochLostError, RepositoryError } from '#repository';
-import { startPrivatePostgres } from '../../scripts/private-postgres.js';
-import { databaseUrl, holdUpWrites, opened, ownSchema, sql } from './postgres.place.js';
-import { deployment, stored, write } from './repository.place.js';
-import { startWriter } from './repository.writer.js';
+import { startPrivatePostgres } from '../../scripts/services/private-postgres.js';
+import { busyMs } from '../fault/figures.js';
+import { databaseUrl, holdUpWrites, opened, ownSchema, sql, stoppedWriter } from './postgres.fixture.js';
+import { deployment, stored, write } from './repository.fixture.js';
 import { TcpProxy } from './tcp-proxy.js';
 
 const reasonOf = (call: Promise<unknown>): Promise<unknown> =>
@@ -27,11 +29,11 @@ const untilItWaits = (application: string) =>
     )
     .toHaveLength(1);
 
-it('two that claim from each other while they write lose nothing, and nothing comes late', async () => {
+it('two stores that take a partition from each other under load lose nothing, and nothing comes late', async () => {
   const schema = ownSchema();
   const stores = [await opened({ schema }), await opened({ schema, durability: 'disk' })];
   const acknowledged: string[] = [];
-  /** What was there of earlier epochs when each was claimed: no more of them may come. */
+  /** The changes of earlier epochs at each claim. No more of them may come later. */
   const found = new Map<number, string[]>();
   const attributes = async (store: (typeof stores)[number]) =>
     Object.keys((await stored(store, 0, ['s']))['s']?.[1] ?? {});
@@ -49,7 +51,7 @@ it('two that claim from each other while they write lose nothing, and nothing co
         const reasons = (await Promise.all(calls.map(reasonOf))).filter((reason) => reason !== undefined);
         for (const reason of reasons) expect(reason).toBeInstanceOf(EpochLostError);
         lost = reasons.length > 0;
-        if (found.size === 50 && n > 0) return; // the other one claims no more
+        if (found.size === 50 && n > 0) return; // the other one has stopped claiming
       }
     }
   };
@@ -64,7 +66,7 @@ it('two that claim from each other while they write lose nothing, and nothing co
 });
 
 describe('a connection', () => {
-  it('that is killed in mid-batch takes the batch and all ownership with it, and another is made', async () => {
+  it('takes the batch and all ownership with it when it is killed in mid-batch, and another one is made', async () => {
     const schema = ownSchema();
     const store = await opened({ schema, url: `${databaseUrl}?application_name=${schema}` });
     const claim = async (partition: number) => (await store.claim(partition, deployment)).epoch;
@@ -90,7 +92,7 @@ describe('a connection', () => {
     expect(await stored(store, 0, ['s'])).toEqual({ s: ['after', { cart: 'apple' }] });
   });
 
-  it('that is refused for a while is tried again by whoever asks', async () => {
+  it('is tried again by each call while it is refused', async () => {
     const schema = ownSchema();
     const proxy = await TcpProxy.start(databaseUrl);
     onTestFinished(() => proxy.stop());
@@ -106,11 +108,48 @@ describe('a connection', () => {
     await store.apply(0, (await store.claim(0, deployment)).epoch, [write('s', 'x')]);
   });
 
-  it('that says nothing any more is given up in time', async () => {
+  it('is made with the present password, and names what is wrong with it, but not the password', async () => {
+    const server = await startPrivatePostgres();
+    onTestFinished(() => server.stop());
+    const url = new URL(server.url);
+    const right = url.password;
+    url.password = '';
+    let password: () => string = () => right;
+    const store = await opened({ url: url.href, password: () => password() });
+    const { epoch } = await store.claim(0, deployment);
+    await sql(`ALTER ROLE postgres PASSWORD 'sesame'`, server.url);
+    await store.apply(0, epoch, [write('s', 'x')]); // by the present connection
+
+    url.password = 'sesame';
+    await sql(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'locked-session'`,
+      url.href,
+    );
+    const refusal = async () => {
+      const said = String(await reasonOf(store.claim(0, deployment)));
+      expect(said).not.toContain(right);
+      return said;
+    };
+    await expect.poll(refusal).toMatch(/see that user and password are right/);
+    password = () => {
+      throw new Error('ENOENT: no such file');
+    };
+    expect(await refusal()).toMatch(/see that the file with the password is there.*ENOENT: no such file/);
+    password = () => 'sesame';
+    expect((await store.claim(0, deployment)).epoch).toBe(epoch + 1);
+    expect(await stored(store, 0, ['s'])).toEqual({ s: ['x', {}] });
+  });
+
+  it('is abandoned in time when it falls silent', async () => {
     const schema = ownSchema();
     const proxy = await TcpProxy.start(databaseUrl);
-    const store = await opened({ schema, url: proxy.url, statementTimeoutMs: 1_000, connectTimeoutMs: 100 });
-    onTestFinished(() => proxy.stop()); // before the store closes what is left
+    const store = await opened({
+      schema,
+      url: proxy.url,
+      statementTimeoutMs: 1_000,
+      connectTimeoutMs: 1_000,
+    });
+    onTestFinished(() => proxy.stop()); // before the store closes the rest
     const { epoch } = await store.claim(0, deployment);
     proxy.mute();
     expect(await reasonOf(store.apply(0, epoch, [write('s', 'x')]))).toBeInstanceOf(RepositoryError);
@@ -119,19 +158,15 @@ describe('a connection', () => {
 });
 
 describe('an owner', () => {
-  it('that is stopped at any moment holds up no claim, and changes nothing when it goes on', async () => {
+  it('that is stopped at any moment delays no claim, and changes nothing when it continues', async () => {
     const schema = ownSchema();
     const next = await opened({ schema });
     for (let round = 0; round < 8; round += 1) {
-      const { child, lines, ended } = startWriter('PostgresRepository', { url: databaseUrl, schema });
-      onTestFinished(() => void child.kill('SIGKILL'));
-      let count = 5 + Math.floor(Math.random() * 60);
-      await new Promise<void>((resolve) => lines.on('line', () => --count === 0 && resolve()));
-      child.kill('SIGSTOP');
+      const { child, ended } = await stoppedWriter(databaseUrl, schema);
 
       const asked = performance.now();
       const { epoch } = await next.claim(0, deployment);
-      expect(performance.now() - asked).toBeLessThan(1_000);
+      expect(performance.now() - asked).toBeLessThan(1_000 + busyMs);
       await next.apply(0, epoch, []);
       const before = await stored(next, 0, lanes);
       child.kill('SIGCONT');
@@ -140,10 +175,10 @@ describe('an owner', () => {
     }
   });
 
-  it('that falls silent anywhere in a batch holds up no claim', async () => {
+  it('that falls silent anywhere in a batch delays no claim', async () => {
     const schema = ownSchema();
     const next = await opened({ schema });
-    /** Resolves with the bytes that the batch took, when the proxy let `bytes` of them through. */
+    /** The proxy lets so many bytes through. Resolves with the length of the batch. */
     const silentAfter = async (bytes: number) => {
       const proxy = await TcpProxy.start(`${databaseUrl}?application_name=${schema}`);
       const silent = await opened({ schema, url: proxy.url });
@@ -157,10 +192,10 @@ describe('an owner', () => {
         .poll(() =>
           sql(`SELECT DISTINCT wait_event FROM pg_stat_activity WHERE application_name = '${schema}'`),
         )
-        .toEqual([{ wait_event: 'ClientRead' }]); // the server has done what it can
+        .toEqual([{ wait_event: 'ClientRead' }]); // the server waits for the rest
       const asked = performance.now();
       await next.claim(0, deployment);
-      expect(performance.now() - asked).toBeLessThan(1_000);
+      expect(performance.now() - asked).toBeLessThan(1_000 + busyMs);
       await proxy.stop();
       await apply;
       return length;
@@ -171,7 +206,7 @@ describe('an owner', () => {
     for (let last = 6; last >= 0; last -= 1) await silentAfter(length - last);
   });
 
-  it('whose batch the server still works at holds up a claim until that is done, and the claim sees it', async () => {
+  it('delays a claim while the server works at its batch, and the claim sees that batch', async () => {
     const schema = ownSchema();
     const named = (name: string) => ({ schema, url: `${databaseUrl}?application_name=${name}` });
     const [slow, next] = [await opened(named(schema)), await opened(named(`${schema}_next`))];
@@ -190,7 +225,7 @@ describe('an owner', () => {
     await expect(slow.apply(0, epoch, [])).rejects.toBeInstanceOf(EpochLostError);
   });
 
-  it('of before a crash of the server must claim anew, and with `disk` finds all that was acknowledged', async () => {
+  it('must claim anew after a crash of the server, and with `disk` finds all acknowledged changes', async () => {
     const server = await startPrivatePostgres();
     onTestFinished(() => server.stop());
     const store = await opened({ url: server.url, durability: 'disk' });

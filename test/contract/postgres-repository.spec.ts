@@ -1,31 +1,19 @@
 /**
- * The repository in PostgreSQL keeps the contract in each of its settings; and its transactions, its schema, and what can be
- * wrong with the database. scripts/test.ts brings the server.
+ * The repository in PostgreSQL keeps the contract in each of its settings. Also its transactions, its schema,
+ * and faults of the database. scripts/test.ts brings the server.
  */
 import { describe, expect, it } from 'vitest';
-import { PostgresRepository, RepositoryError, type PostgresRepositorySettings } from '#repository';
-import { aSchema, databaseUrl, dropSchema, opened, ownSchema, sql } from './postgres.place.js';
+import {
+  OtherDeploymentError,
+  PostgresRepository,
+  RepositoryError,
+  type PostgresRepositorySettings,
+} from '#repository';
+import { expiryContract } from './expiry.contract.js';
+import { databaseUrl, inOwnSchema, opened, ownSchema, sql } from './postgres.fixture.js';
 import { repositoryContract } from './repository.contract.js';
 import { lastingRepositoryContract } from './repository.lasting.js';
-import { deployment, stored, write } from './repository.place.js';
-
-const inOwnSchema = (settings: Partial<PostgresRepositorySettings>) => async () => {
-  const schema = aSchema();
-  const repository = new PostgresRepository({ url: databaseUrl, schema, ...settings });
-  await repository.open();
-  return {
-    repository,
-    async reopen() {
-      await repository.close();
-      await repository.open();
-      return repository;
-    },
-    async dispose() {
-      await repository.close();
-      await dropSchema(schema);
-    },
-  };
-};
+import { deployment, stored, write } from './repository.fixture.js';
 
 for (const settings of [
   { durability: 'process' },
@@ -34,11 +22,12 @@ for (const settings of [
 ] as const)
   repositoryContract(`PostgresRepository ${JSON.stringify(settings)}`, inOwnSchema(settings), { runs: 25 });
 lastingRepositoryContract('PostgresRepository', inOwnSchema({}));
+expiryContract('PostgresRepository', inOwnSchema({}));
 
-/** Of those who open it: what the error says. */
+/** The message of the error at opening. */
 async function refusal(settings: Partial<PostgresRepositorySettings>): Promise<string> {
   const error: unknown = await Promise.resolve()
-    .then(() => new PostgresRepository({ url: databaseUrl, ...settings }).open())
+    .then(() => new PostgresRepository({ url: databaseUrl, deployment: 'ours', ...settings }).open())
     .catch((reason: unknown) => reason);
   expect(error).toBeInstanceOf(RepositoryError);
   return (error as Error).message;
@@ -52,7 +41,7 @@ describe('a transaction', () => {
     return rows.map(({ count }) => Number(count));
   };
 
-  it('has what arrives in one turn, of all partitions, as far as a batch goes', async () => {
+  it('has the applies of one turn of the event loop, of all partitions, up to the limit of a batch', async () => {
     const sizes = async (settings: Partial<PostgresRepositorySettings>) => {
       const schema = ownSchema();
       const repository = await opened({ schema, ...settings });
@@ -90,7 +79,7 @@ describe('a transaction', () => {
     expect(await waits('disk')).toEqual([claims, { place: 'sessions', commit: 'on' }]);
   });
 
-  it('that the server refuses ends the ownership of its partitions, and of no other', async () => {
+  it('ends the ownership of its partitions alone when the server refuses it', async () => {
     const schema = ownSchema();
     const repository = await opened({ schema });
     const claim = async (partition: number) => (await repository.claim(partition, deployment)).epoch;
@@ -98,7 +87,7 @@ describe('a transaction', () => {
     await sql(`ALTER TABLE ${schema}.sessions ADD CONSTRAINT short CHECK (length(head) < 10)`);
     const outcomes = await Promise.allSettled([
       repository.apply(0, mine, [write('s', 'x'.repeat(10))]),
-      repository.claim(2, deployment), // so that what follows is a batch of its own
+      repository.claim(2, deployment), // so that the next apply is a batch of its own
       repository.apply(0, mine, [write('s', 'behind')]),
       repository.apply(1, other, [write('s', 'other')]),
     ]);
@@ -113,16 +102,49 @@ describe('a transaction', () => {
 });
 
 describe('the schema', () => {
-  it('is made once when five start at once, and several deployments share a database', async () => {
+  it('is made once when five stores start at once, and several deployments share a database', async () => {
     const [schema, another] = [ownSchema(), ownSchema()];
     const starters = await Promise.all(Array.from({ length: 5 }, () => opened({ schema })));
     const epochs = await Promise.all(starters.map((store) => store.claim(0, deployment)));
     expect(new Set(epochs.map(({ epoch }) => epoch))).toEqual(new Set([1, 2, 3, 4, 5]));
-    expect(await sql(`SELECT version FROM ${schema}.layout`)).toEqual([{ version: 1 }]);
+    expect(await sql(`SELECT version FROM ${schema}.layout`)).toEqual([{ version: 3 }]);
     expect((await (await opened({ schema: another })).claim(0, deployment)).epoch).toBe(1);
   });
 
-  it('needs no right to change it once it is there', async () => {
+  it.each([
+    ['1', 'ALTER TABLE partitions DROP COLUMN previous; CREATE FUNCTION claim(int, int, int, bigint)'],
+    ['2', 'CREATE FUNCTION claim(int, int, int, bigint, bigint)'],
+  ])('of layout %s is brought up to date, with the epochs and sessions in it', async (version, layout) => {
+    const schema = ownSchema();
+    const older = await opened({ schema });
+    for (let i = 0; i < 3; i++) await older.claim(0, deployment);
+    await older.apply(0, 3, [write('s', 'x', { a: '1' })]);
+    await sql(`
+      SET search_path = ${schema};
+      UPDATE layout SET version = ${version};
+      DROP TABLE claims;
+      ALTER TABLE layout DROP COLUMN deployment;
+      DROP FUNCTION load, apply, claim;
+      CREATE FUNCTION apply(boolean) RETURNS int LANGUAGE sql AS 'SELECT 1';
+      ${layout} RETURNS int LANGUAGE sql AS 'SELECT 1'`);
+    const newer = await opened({ schema });
+    await expect(older.apply(0, 3, [write('s', 'late')])).rejects.toThrow('claim it anew');
+    const claim = await newer.claim(0, deployment, 1_795_000_000_000);
+    expect(claim).toMatchObject({ epoch: 1_795_000_000_000, previous: 3 });
+    await newer.apply(0, claim.epoch, [write('t', 'y')]);
+    expect(await stored(newer, 0, ['s', 't'])).toEqual({ s: ['x', { a: '1' }], t: ['y', {}] });
+  });
+
+  it('keeps the functions of another program that has no such tables', async () => {
+    const schema = ownSchema();
+    await sql(
+      `CREATE SCHEMA ${schema}; CREATE FUNCTION ${schema}.claim() RETURNS int LANGUAGE sql AS 'SELECT 1'`,
+    );
+    await opened({ schema });
+    expect(await sql(`SELECT ${schema}.claim()`)).toEqual([{ claim: 1 }]);
+  });
+
+  it('needs no right to change it once it exists', async () => {
     const schema = ownSchema();
     await (await opened({ schema })).claim(0, deployment);
     const user = `${schema}_user`;
@@ -132,7 +154,7 @@ describe('the schema', () => {
       GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ${schema} TO ${user}`);
     const url = new URL(databaseUrl);
     [url.username, url.password] = [user, 'sesame'];
-    const repository = new PostgresRepository({ url: url.href, schema });
+    const repository = new PostgresRepository({ url: url.href, schema, deployment: 'ours' });
     try {
       await repository.open();
       expect((await repository.claim(0, deployment)).epoch).toBe(2);
@@ -146,16 +168,16 @@ describe('the schema', () => {
     }
   });
 
-  it('of a newer program is refused, and left as it is', async () => {
+  it('is refused and left unchanged when it is of a newer program', async () => {
     const schema = ownSchema();
     await opened({ schema });
-    const newer = { version: 2, program: '7.8.9' };
+    const newer = { version: 99, program: '7.8.9' };
     await sql(`UPDATE ${schema}.layout SET version = ${newer.version}, program = '${newer.program}'`);
     expect(await refusal({ schema })).toContain('run locked-session 7.8.9 or newer');
-    expect(await sql(`SELECT * FROM ${schema}.layout`)).toEqual([newer]);
+    expect(await sql(`SELECT version, program FROM ${schema}.layout`)).toEqual([newer]);
   });
 
-  it('of another program is refused, and left as it is', async () => {
+  it('is refused and left unchanged when it is of another program', async () => {
     const schema = ownSchema();
     await sql(`CREATE SCHEMA ${schema}; CREATE TABLE ${schema}.sessions (theirs int)`);
     expect(await refusal({ schema })).toContain('name another schema');
@@ -165,7 +187,52 @@ describe('the schema', () => {
   });
 });
 
-describe('says what is wrong, and what to do, and never the password', () => {
+describe('the deployment', () => {
+  it('is that of the first store: another one is refused with both names and the remedies', async () => {
+    const schema = ownSchema();
+    const first = await opened({ schema, deployment: "prefix 'a'" });
+    const { epoch } = await first.claim(0, deployment);
+    const message = await refusal({ schema, deployment: "prefix 'b'" });
+    expect(message).toMatch(
+      /^schema test_\S+ of .* another deployment: .*prefix 'a', .*prefix 'b'; .*STORE_DATABASE_SCHEMA.*--rename-deployment$/,
+    );
+    await first.apply(0, epoch, [write('s', 'x')]);
+    await opened({ schema, deployment: "prefix 'a'" });
+  });
+
+  it('is that of one store when several start at once', async () => {
+    const schema = ownSchema();
+    const names = ['a', 'b', 'c', 'd'];
+    const outcomes = await Promise.allSettled(names.map((name) => opened({ schema, deployment: name })));
+    const refused = outcomes.filter(({ status }) => status === 'rejected');
+    expect(refused).toHaveLength(3);
+    for (const { reason } of refused as PromiseRejectedResult[])
+      expect(reason).toBeInstanceOf(OtherDeploymentError);
+  });
+
+  it('can be renamed, and then a store of the old name writes and claims no more', async () => {
+    const schema = ownSchema();
+    const old = await opened({ schema, deployment: 'old' });
+    const { epoch } = await old.claim(0, deployment);
+    await old.apply(0, epoch, [write('s', 'x')]);
+    const renamed = await opened({ schema, deployment: 'new', renameDeployment: true });
+    await expect(old.apply(0, epoch, [write('s', 'late')])).rejects.toThrow('claim it anew');
+    await expect(old.claim(0, deployment)).rejects.toBeInstanceOf(OtherDeploymentError);
+    expect(await refusal({ schema, deployment: 'old' })).toContain('another deployment');
+    expect((await renamed.claim(0, deployment)).epoch).toBe(epoch + 1);
+    expect(await stored(renamed, 0, ['s'])).toEqual({ s: ['x', {}] });
+  });
+
+  it('keeps its ownership when it is renamed to the same name', async () => {
+    const schema = ownSchema();
+    const first = await opened({ schema });
+    const { epoch } = await first.claim(0, deployment);
+    await opened({ schema, renameDeployment: true });
+    await first.apply(0, epoch, [write('s', 'x')]);
+  });
+});
+
+describe('names the fault and a remedy, without the password', () => {
   const at = (change: (url: URL) => void) => {
     const url = new URL(databaseUrl);
     url.password = 'sesame';
@@ -183,13 +250,13 @@ describe('says what is wrong, and what to do, and never the password', () => {
     expect(message).not.toContain('sesame');
   });
 
-  it('where the database is not there', async () => {
+  it('when the database is missing', async () => {
     const url = new URL(databaseUrl);
     url.pathname = '/nowhere';
     expect(await refusal({ url: url.href })).toMatch(/database nowhere at .*create the database first/);
   });
 
-  it('where the schema has no name of one', async () => {
+  it('when the name of the schema is not valid', async () => {
     for (const schema of ['', 'Upper', '1st', 'a;b', 'x'.repeat(64)])
       expect(await refusal({ schema })).toContain('is no name for a schema');
   });

@@ -1,18 +1,30 @@
-// A store to be killed or stopped: node repository-writer.mjs <repository module> <class> <settings, as JSON>. It claims partition 0 and writes
-// without end, in eight lanes at once. An apply of a lane writes its two sessions whole and moves their marks; once it is acknowledged,
-// "<lane> <number>" goes to stdout. An error ends the process, with its message on stderr.
-const [, , module, name, settings] = process.argv;
+// A store to be killed or stopped: node repository-writer.mjs <repository module> <class> <settings, as JSON>
+// [stand-by]. It claims partition 0 and writes without end, in eight lanes at once. An apply of a lane writes
+// its two sessions whole and moves their marks; once it is acknowledged, "<lane> <number>" goes to stdout. An
+// error ends the process, with its message on stderr.
+const [, , module, name, settings, standBy] = process.argv;
 const { [name]: Repository } = await import(module);
 
 try {
   const repository = new Repository(JSON.parse(settings));
-  await repository.open();
+  while (!(await opens(repository))) await new Promise((resolve) => setTimeout(resolve, 50));
   const { epoch } = await repository.claim(0, { partitions: 4, hash: 1, leaseMs: 5_000 });
   const lanes = Array.from({ length: 8 }, (_, lane) => lane);
   await Promise.all(lanes.map((lane) => writeFor(repository, epoch, lane)));
 } catch (error) {
   console.error(`${error.name}: ${error.message}`);
   process.exit(1); // open connections would keep it alive
+}
+
+/** False when another process has it, and this one stands by. */
+async function opens(repository) {
+  try {
+    await repository.open();
+    return true;
+  } catch (error) {
+    if (!standBy || error.name !== 'InUseError') throw error;
+    return false;
+  }
 }
 
 async function writeFor(repository, epoch, lane) {
@@ -29,7 +41,7 @@ async function writeFor(repository, epoch, lane) {
     await repository.apply(
       0,
       epoch,
-      sessions.map((session) => ({ session, head, set, delete: [], expires })),
+      sessions.map((session) => ({ session, head, set, removed: [], expires })),
     );
     process.stdout.write(`${lane} ${number}\n`);
   }

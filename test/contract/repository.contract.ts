@@ -1,6 +1,6 @@
 /**
- * What every adapter of `SessionRepository` promises, a scenario each, and one random walk beside a trivial model.
- * An adapter's own spec calls it with a way to make an open, empty repository.
+ * The promises of each adapter of `SessionRepository`, one scenario each, and one random walk beside a simple
+ * model. An adapter's spec calls it with a function that makes an open, empty repository.
  */
 import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -10,18 +10,18 @@ import {
   type SessionRepository,
   type SessionWrite,
 } from '#repository';
-import { deployment, marks, stored, write, type Place } from './repository.place.js';
+import { deployment, marks, stored, write, type Fixture } from './repository.fixture.js';
 import { walk, walks } from './repository.walk.js';
 
-export function repositoryContract(name: string, make: () => Promise<Place>, { runs = 100 } = {}): void {
+export function repositoryContract(name: string, make: () => Promise<Fixture>, { runs = 100 } = {}): void {
   describe(`${name} keeps the promises of SessionRepository`, () => {
-    let place: Place;
+    let fixture: Fixture;
     let repository: SessionRepository;
     beforeEach(async () => {
-      place = await make();
-      repository = place.repository;
+      fixture = await make();
+      repository = fixture.repository;
     });
-    afterEach(() => place.dispose());
+    afterEach(() => fixture.dispose());
 
     const claim = async (partition = 0) => (await repository.claim(partition, deployment)).epoch;
 
@@ -30,7 +30,29 @@ export function repositoryContract(name: string, make: () => Promise<Place>, { r
         expect([await claim(0), await claim(0), await claim(1)]).toEqual([1, 2, 1]);
       });
 
-      it('keeps the longest lease ever claimed with', async () => {
+      it('claims the last epoch + 1, or the floor when that is greater, and returns the one before', async () => {
+        const claims: [epoch: number, previous: number][] = [];
+        const now = 1_795_000_000_000; // far beyond 32 bits
+        for (const floor of [undefined, 0, now, now, now - 1, now + 1, Number.MAX_SAFE_INTEGER - 1]) {
+          const { epoch, previous } = await repository.claim(0, deployment, floor);
+          claims.push([epoch, previous]);
+        }
+        expect(claims).toEqual([
+          [1, 0],
+          [2, 1],
+          [now, 2],
+          [now + 1, now],
+          [now + 2, now + 1],
+          [now + 3, now + 2],
+          [Number.MAX_SAFE_INTEGER - 1, now + 3],
+        ]);
+        expect(await repository.claim(1, deployment, now)).toMatchObject({ epoch: now, previous: 0 });
+        await repository.apply(1, now, [write('s', 'x')]);
+        for (const other of [now - 1, now + 1, 1, 0])
+          await expect(repository.apply(1, other, [])).rejects.toBeInstanceOf(EpochLostError);
+      });
+
+      it('keeps the longest lease of all claims', async () => {
         const leases: number[] = [];
         for (const leaseMs of [5_000, 9_000, 1_000])
           leases.push((await repository.claim(0, { ...deployment, leaseMs })).longestLeaseMs);
@@ -44,7 +66,11 @@ export function repositoryContract(name: string, make: () => Promise<Place>, { r
             repository.claim(0, { ...deployment, ...other, leaseMs: 60_000 }),
           ).rejects.toBeInstanceOf(DeploymentMismatchError);
         await repository.apply(0, epoch, []);
-        expect(await repository.claim(0, deployment)).toEqual({ epoch: 2, longestLeaseMs: 5_000 });
+        expect(await repository.claim(0, deployment)).toEqual({
+          epoch: 2,
+          previous: 1,
+          longestLeaseMs: 5_000,
+        });
       });
 
       it('refuses a write that bears an old epoch, and changes nothing', async () => {
@@ -56,20 +82,20 @@ export function repositoryContract(name: string, make: () => Promise<Place>, { r
         expect(await stored(repository, 0, ['s', 'new'])).toEqual({ s: ['first', { cart: 'apple' }] });
       });
 
-      it('refuses a write to a partition that nobody has claimed', async () => {
+      it('refuses a write to an unclaimed partition', async () => {
         await claim(1);
         await expect(repository.apply(0, 1, [write('s', 'x')])).rejects.toBeInstanceOf(EpochLostError);
         expect(await stored(repository, 0, ['s'])).toEqual({});
       });
 
-      it('verifies the epoch of an apply without writes', async () => {
+      it('checks the epoch of an apply without writes', async () => {
         const old = await claim();
         await repository.apply(0, old, []);
         await claim();
         await expect(repository.apply(0, old, [])).rejects.toBeInstanceOf(EpochLostError);
       });
 
-      it('lets a lost epoch fail alone among the applies of one turn', async () => {
+      it('fails only the applies of a lost epoch within one turn of the event loop', async () => {
         const [mine, lost] = [await claim(0), await claim(1)];
         await claim(1);
         const outcomes = await Promise.allSettled([
@@ -82,7 +108,7 @@ export function repositoryContract(name: string, make: () => Promise<Place>, { r
         expect(await stored(repository, 1, ['b'])).toEqual({});
       });
 
-      it('orders a claim behind the applies called before it and ahead of those called after', async () => {
+      it('runs a claim after the applies that were called before it, and before later ones', async () => {
         const epoch = await claim();
         const outcomes = await Promise.allSettled([
           repository.apply(0, epoch, [write('s', 'before')]),
@@ -95,7 +121,7 @@ export function repositoryContract(name: string, make: () => Promise<Place>, { r
     });
 
     describe('sessions', () => {
-      it('loads those that exist, each whole, and those of the partition alone', async () => {
+      it('loads existing sessions, each whole, and only those of the partition', async () => {
         const epoch = await claim();
         await repository.apply(0, epoch, [write('a', 'A', { x: '1', y: '2' }), write('b', 'B')]);
         await repository.apply(1, await claim(1), [write('a', 'other')]);
@@ -103,14 +129,14 @@ export function repositoryContract(name: string, make: () => Promise<Place>, { r
         expect(found).toEqual({ a: ['A', { x: '1', y: '2' }], b: ['B', {}] });
       });
 
-      it('changes the attributes that a write names and leaves the others', async () => {
+      it('changes the attributes that a write names, and leaves the others', async () => {
         const epoch = await claim();
         await repository.apply(0, epoch, [write('s', '1', { kept: 'k', changed: 'old', gone: 'g' })]);
         await repository.apply(0, epoch, [write('s', '2', { changed: 'new', gone: null, never: null })]);
         expect(await stored(repository, 0, ['s'])).toEqual({ s: ['2', { kept: 'k', changed: 'new' }] });
       });
 
-      it('removes a session with all its attributes, those just written too', async () => {
+      it('removes a session with all its attributes, also with those just written', async () => {
         const epoch = await claim();
         await repository.apply(0, epoch, [write('s', '1', { old: 'o' })]);
         await Promise.all([
@@ -123,7 +149,7 @@ export function repositoryContract(name: string, make: () => Promise<Place>, { r
         expect(await stored(repository, 0, ['s'])).toEqual({});
       });
 
-      it('lets applies that do not wait for each other take effect in the order of calling', async () => {
+      it('runs applies in the order of their calls when they do not wait for each other', async () => {
         const epoch = await claim();
         const calls = Array.from({ length: 200 }, (_, i) =>
           repository.apply(0, epoch, [write('s', `${i}`, { [`a${i % 3}`]: `${i}` })]),
@@ -134,7 +160,7 @@ export function repositoryContract(name: string, make: () => Promise<Place>, { r
         });
       });
 
-      it('never shows half of an apply to a load', async () => {
+      it('shows an apply to a load whole or not at all', async () => {
         const epoch = await claim();
         const names = Array.from({ length: 20 }, (_, i) => `attribute-${i}`);
         const change = (i: number) => write('s', `${i}`, Object.fromEntries(names.map((n) => [n, `${i}`])));
@@ -148,7 +174,7 @@ export function repositoryContract(name: string, make: () => Promise<Place>, { r
         await Promise.all(calls);
       });
 
-      it('tells any ids and names apart, and returns any bytes as they were', async () => {
+      it('tells all ids and names apart, and returns all bytes unchanged', async () => {
         const epoch = await claim();
         const ids = ['a', 'a!', 'a~', 'aa', '0', 'head', '/', 'x'.repeat(128)];
         const names = [
@@ -177,13 +203,13 @@ export function repositoryContract(name: string, make: () => Promise<Place>, { r
           ['every', every],
           ['none', new Uint8Array()],
         ]);
-        await repository.apply(0, epoch, [{ session: 'a', head: new Uint8Array(), set, delete: [] }]);
+        await repository.apply(0, epoch, [{ session: 'a', head: new Uint8Array(), set, removed: [] }]);
         const loaded = (await repository.load(0, ['a'])).get('a')!;
         expect(Array.from(loaded.attributes.get('every')!)).toEqual(Array.from(every));
         expect([loaded.head.length, loaded.attributes.get('none')!.length]).toEqual([0, 0]);
       });
 
-      it('keeps what it was given, whatever becomes of those bytes', async () => {
+      it('keeps the given bytes, also when the caller changes them later', async () => {
         const epoch = await claim();
         const given = write('s', 'head', { cart: 'apple' });
         await repository.apply(0, epoch, [given]);
@@ -207,7 +233,7 @@ export function repositoryContract(name: string, make: () => Promise<Place>, { r
       const remove = (was: number | undefined, session = 's') =>
         write(session, null, {}, { was, is: undefined });
 
-      it('names what is due by then, the earliest first, up to the limit', async () => {
+      it('names the sessions that are due, the earliest first, up to the limit', async () => {
         const epoch = await claim();
         const at = { z: 0, y: 9, x: 10, w: 100, v: 1_795_000_000_000, u: Number.MAX_SAFE_INTEGER };
         const entries = Object.entries(at);
@@ -221,7 +247,7 @@ export function repositoryContract(name: string, make: () => Promise<Place>, { r
         expect(await marks(repository, 0, { limit: 0 })).toEqual([]);
       });
 
-      it('names those of the partition alone', async () => {
+      it('names only those of the partition', async () => {
         for (const partition of [1, 10])
           await repository.apply(partition, await claim(partition), [move(undefined, partition)]);
         for (const partition of [1, 10])
@@ -229,7 +255,7 @@ export function repositoryContract(name: string, make: () => Promise<Place>, { r
         expect(await marks(repository, 0)).toEqual([]);
       });
 
-      it('tells any ids of one mark apart', async () => {
+      it('tells all ids of one mark apart', async () => {
         const epoch = await claim();
         const ids = ['!', '/', '0', 'a', 'a!', 'aa', 'head', 'x'.repeat(128)];
         await repository.apply(
@@ -242,7 +268,7 @@ export function repositoryContract(name: string, make: () => Promise<Place>, { r
         expect(named.toSorted()).toEqual(ids.filter((id) => id !== 'a'));
       });
 
-      it('moves a mark to and fro, within one turn too, and takes it away', async () => {
+      it('moves a mark to and fro, also within one turn of the event loop, and removes it', async () => {
         const epoch = await claim();
         const after = async (...writes: SessionWrite[]) => {
           await Promise.all(writes.map((change) => repository.apply(0, epoch, [change])));
@@ -258,13 +284,13 @@ export function repositoryContract(name: string, make: () => Promise<Place>, { r
         expect(await after(move(undefined, 60), move(60, undefined))).toEqual([]);
       });
 
-      it('takes several moves of one apply in their order', async () => {
+      it('runs several moves of one apply in their order', async () => {
         const epoch = await claim();
         await repository.apply(0, epoch, [move(undefined, 1), remove(1), move(undefined, 3), move(3, 2)]);
         expect(await marks(repository, 0)).toEqual([['s', 2]]);
       });
 
-      it('forgets a removed session, one just marked too', async () => {
+      it('forgets a removed session, also one just marked', async () => {
         const epoch = await claim();
         await repository.apply(0, epoch, [move(undefined, 10), move(undefined, 15, 'other')]);
         await repository.apply(0, epoch, [write('s', null, {}, { was: 10, is: 99 })]);
@@ -285,10 +311,11 @@ export function repositoryContract(name: string, make: () => Promise<Place>, { r
         ]);
       });
 
-      it('clears an entry left behind once a write names it, whether the session is there or not', async () => {
+      it('clears a stale entry once a write names it, whether the session exists or not', async () => {
         const epoch = await claim();
         await repository.apply(0, epoch, [move(undefined, 10), move(undefined, 11, 'gone')]);
-        await repository.apply(0, epoch, [move(undefined, 20), write('gone', null)]); // wrongly, without what was
+        // The wrong move: it does not name the old mark.
+        await repository.apply(0, epoch, [move(undefined, 20), write('gone', null)]);
         await repository.apply(0, epoch, [move(10, 20), remove(11, 'gone')]);
         expect(await marks(repository, 0)).toEqual([['s', 20]]);
       });
@@ -302,7 +329,7 @@ export function repositoryContract(name: string, make: () => Promise<Place>, { r
         expect(await marks(repository, 0)).toEqual([['s', 10]]);
       });
 
-      it('never shows a session twice, or not at all, while its mark moves with its head', async () => {
+      it('shows a session exactly once while its mark moves with its head', async () => {
         const epoch = await claim();
         const change = (i: number) => write('s', `${i}`, {}, { was: i > 0 ? i - 1 : undefined, is: i });
         await repository.apply(0, epoch, [change(0)]);
@@ -319,14 +346,14 @@ export function repositoryContract(name: string, make: () => Promise<Place>, { r
     });
   });
 
-  it(`${name} answers as a trivial model does on random walks`, async () => {
+  it(`${name} answers like a simple model on random walks`, async () => {
     expect.hasAssertions();
     const property = fc.asyncProperty(walks, async (steps) => {
-      const place = await make();
+      const fixture = await make();
       try {
-        await walk(place, steps);
+        await walk(fixture, steps);
       } finally {
-        await place.dispose();
+        await fixture.dispose();
       }
     });
     await fc.assert(property, { numRuns: runs });

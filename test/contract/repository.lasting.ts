@@ -1,40 +1,51 @@
-/** What those adapters of `SessionRepository` promise besides whose state outlives their process, a scenario each. */
+/**
+ * The further promises of adapters of `SessionRepository` whose state outlives their process, one scenario
+ * each.
+ */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { SessionRepository } from '#repository';
-import { deployment, marks, stored, write, type Place } from './repository.place.js';
+import { deployment, marks, stored, write, type Fixture } from './repository.fixture.js';
 
-export function lastingRepositoryContract(name: string, make: () => Promise<Required<Place>>): void {
+export function lastingRepositoryContract(name: string, make: () => Promise<Required<Fixture>>): void {
   describe(`${name} outlives its process`, () => {
-    let place: Required<Place>;
+    let fixture: Required<Fixture>;
     let repository: SessionRepository;
     beforeEach(async () => {
-      place = await make();
-      repository = place.repository;
+      fixture = await make();
+      repository = fixture.repository;
     });
-    afterEach(() => place.dispose());
+    afterEach(() => fixture.dispose());
 
     const claim = async (partition = 0) => (await repository.claim(partition, deployment)).epoch;
 
-    it('keeps everything over a restart: sessions, marks, epochs, the longest lease and what the deployment is', async () => {
+    it('keeps sessions, marks, epochs, the longest lease and the deployment over a restart', async () => {
       expect(await repository.deployment()).toBeUndefined();
       await repository.claim(0, { ...deployment, leaseMs: 9_000 });
       await repository.apply(0, 1, [write('s', 'head', { cart: 'apple' }, { was: undefined, is: 10 })]);
-      repository = await place.reopen();
+      repository = await fixture.reopen();
       expect(await repository.deployment()).toEqual({ partitions: 4, hash: 1 });
       expect(await marks(repository, 0)).toEqual([['s', 10]]);
       expect(await stored(repository, 0, ['s'])).toEqual({ s: ['head', { cart: 'apple' }] });
       await expect(repository.claim(0, { ...deployment, partitions: 8 })).rejects.toThrow('4 partitions');
-      expect(await repository.claim(0, deployment)).toEqual({ epoch: 2, longestLeaseMs: 9_000 });
+      expect(await repository.claim(0, deployment)).toEqual({ epoch: 2, previous: 1, longestLeaseMs: 9_000 });
     });
 
-    it('takes no write of an owner from before a restart', async () => {
+    it('keeps epochs that are times over a restart, and counts on from them when the clock is behind', async () => {
+      const now = 1_795_000_000_000;
+      await repository.claim(0, deployment, now);
+      repository = await fixture.reopen();
+      const claim = await repository.claim(0, deployment, now - 3_600_000);
+      expect(claim).toMatchObject({ epoch: now + 1, previous: now });
+    });
+
+    it('refuses writes of an owner from before a restart', async () => {
       const epoch = await claim();
-      repository = await place.reopen();
+      repository = await fixture.reopen();
       await expect(repository.apply(0, epoch, [write('s', 'x')])).rejects.toThrow('claim it anew');
       expect(await stored(repository, 0, ['s'])).toEqual({});
     });
 
-    it('finishes on close what was called before, and refuses what is called after', async () => {
+    it('finishes at close() all earlier calls, and refuses later ones', async () => {
       const epoch = await claim();
       const before = [
         repository.apply(0, epoch, [write('s', '1')]),
@@ -54,7 +65,7 @@ export function lastingRepositoryContract(name: string, make: () => Promise<Requ
           message: expect.stringContaining('is not open'),
         });
       await Promise.all(before);
-      repository = await place.reopen();
+      repository = await fixture.reopen();
       expect(await stored(repository, 0, ['s'])).toEqual({ s: ['1', {}] });
     });
   });

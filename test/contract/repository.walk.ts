@@ -1,23 +1,23 @@
 /**
- * A random walk over a repository beside a model too simple to be wrong: claims, applies (some with an old epoch),
- * looks (at the sessions, and at some that are due) and, where the adapter can, reopenings. Claims and applies are awaited only at the next look, so the walk
- * tries the order of calls and the group commit too.
+ * A random walk over a repository beside a simple model: claims, applies (some with an old epoch), looks (at
+ * the sessions, and at some that are due) and, for some adapters, reopenings. The walk awaits claims and
+ * applies only at the next look. So it tries the order of calls and the group commit, too.
  */
 import * as fc from 'fast-check';
 import { expect } from 'vitest';
 import { EpochLostError, type SessionWrite } from '#repository';
-import { deployment, marks, stored, write, type Place, type Text } from './repository.place.js';
+import { deployment, marks, stored, write, type Fixture, type Text } from './repository.fixture.js';
 
 interface Change {
   readonly id: string;
-  /** Null removes the session; a null among the attributes deletes that one. */
+  /** Null removes the session. A null attribute removes the attribute. */
   readonly head: string | null;
   readonly attributes: Readonly<Record<string, string | null>>;
-  /** Where the mark of its expiry moves: null takes it away, and without it the mark stays. */
+  /** The new mark of its expiry. Null removes the mark, undefined keeps it. */
   readonly expires?: number | null;
 }
 
-/** What of the expiry index is asked for. */
+/** A query of the expiry index. */
 interface Due {
   readonly before: number;
   readonly limit: number;
@@ -61,9 +61,9 @@ const another: fc.Arbitrary<Step> = fc.oneof(
 const aStep = fc.oneof({ weight: 3, arbitrary: anApply }, { weight: 1, arbitrary: another });
 export const walks = fc.array(aStep, { maxLength: 40 });
 
-/** Walks, and fails where the repository answers otherwise than the model. */
-export async function walk(place: Place, steps: readonly Step[]): Promise<void> {
-  let { repository } = place;
+/** Walks, and fails when the repository answers differently from the model. */
+export async function walk(fixture: Fixture, steps: readonly Step[]): Promise<void> {
+  let { repository } = fixture;
   const model = PARTITIONS.map(() => ({
     epoch: 0,
     sessions: new Map<string, Text>(),
@@ -92,8 +92,8 @@ export async function walk(place: Place, steps: readonly Step[]): Promise<void> 
       await look(step.due);
     } else if (step.what === 'reopen') {
       await look();
-      if (!place.reopen) continue;
-      repository = await place.reopen();
+      if (!fixture.reopen) continue;
+      repository = await fixture.reopen();
       PARTITIONS.forEach(claim);
     } else {
       const { epoch, ...state } = model[step.to]!;
@@ -113,13 +113,13 @@ async function refused(call: Promise<void>): Promise<void> {
   await expect(call).rejects.toBeInstanceOf(EpochLostError);
 }
 
-/** A removal always says what the mark was, as a caller must. */
+/** A removal names the old mark, as a caller must. */
 function asWrite({ id, head, attributes, expires }: Change, was: number | undefined): SessionWrite {
   const moves = head === null || expires !== undefined;
   return write(id, head, attributes, moves ? { was, is: expires ?? undefined } : undefined);
 }
 
-/** That these are due, and no others up to the limit: those of one mark in any order. */
+/** Checks that exactly these are due up to the limit. Equal marks may come in any order. */
 function expectDue(
   found: readonly [id: string, expires: number][],
   expected: ReadonlyMap<string, number>,
@@ -138,7 +138,7 @@ interface State {
   readonly marks: Map<string, number>;
 }
 
-/** What a change does to the model. */
+/** Applies a change to the model. */
 function follow({ sessions, marks }: State, { id, head, attributes, expires }: Change): void {
   if (head === null || expires === null) marks.delete(id);
   else if (expires !== undefined) marks.set(id, expires);

@@ -1,6 +1,6 @@
 /**
- * A TCP proxy on loopback that stands between a party and its broker, so that a test can do to the connection what
- * networks do: cut it, refuse it, hold it up, or swallow everything without a word.
+ * A TCP proxy on loopback between a party and its server. It does to the connection what networks do: it
+ * cuts, refuses, delays, or swallows everything.
  */
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
@@ -13,7 +13,7 @@ export class TcpProxy {
   #stalled = false;
   #left = Infinity;
   #muted: () => void = () => {};
-  /** Bytes that came from those who connected. */
+  /** Bytes from the clients. */
   received = 0;
   readonly #sockets = new Set<Socket>();
   readonly #server: Server;
@@ -29,7 +29,7 @@ export class TcpProxy {
     return proxy;
   }
 
-  /** The target's URL, by way of this proxy. */
+  /** The target's URL, through this proxy. */
   get url(): string {
     const url = new URL(this.target);
     url.hostname = '127.0.0.1';
@@ -41,7 +41,7 @@ export class TcpProxy {
     for (const socket of this.#sockets) socket.destroy();
   }
 
-  /** Until `accept`, whoever connects is thrown out at once. */
+  /** Until `accept`, each connection is closed at once. */
   refuse(): void {
     this.#refusing = true;
     this.cut();
@@ -51,17 +51,17 @@ export class TcpProxy {
     this.#refusing = false;
   }
 
-  /** Resolves when so many connections were tried in all, the refused ones included. */
+  /** Resolves after so many attempts to connect, refused ones included. */
   async untilAttempts(count: number): Promise<void> {
     while (this.#attempts < count) await new Promise<void>((resolve) => (this.#attempted = resolve));
   }
 
-  /** From now on nothing comes through, and nobody is told. */
+  /** From now on nothing gets through, and no connection ends. */
   mute(): void {
     this.#mute = true;
   }
 
-  /** Until `resume`, everything waits on its way. */
+  /** Until `resume`, all bytes wait on their way. */
   stall(): void {
     this.#stalled = true;
     for (const socket of this.#sockets) socket.pause();
@@ -72,7 +72,7 @@ export class TcpProxy {
     for (const socket of this.#sockets) socket.resume();
   }
 
-  /** Lets so many more bytes through to the target, and mutes then. Resolves when they are through. */
+  /** Lets so many more bytes through to the target, and then mutes. Resolves at that moment. */
   muteAfter(bytes: number): Promise<void> {
     this.#left = bytes;
     return new Promise((resolve) => (this.#muted = resolve));

@@ -1,8 +1,7 @@
 /**
- * An app server for the tests, written the way a user would write one: a Nest application, on Express or on Fastify, whose handlers
- * say what they lock. A session has two lists of marks, in the attributes `a` and `b`: a POST puts its `mark` on one of
- * them and a GET shows it. With `stay`, a handler stays inside until the test lets it go, so that a test decides who
- * is inside at the same time as whom.
+ * An app server for the tests: a Nest application, on Express or on Fastify, whose handlers declare their
+ * locks. A session has two lists of marks, in the attributes `a` and `b`. A POST appends its `mark` to one of
+ * them, and a GET returns it. With `stay` a handler stays inside until the test lets it leave.
  */
 import 'reflect-metadata';
 import {
@@ -33,6 +32,7 @@ import {
   type LockedSessionOptions,
   type SessionHandle,
 } from '#locked-session';
+import { traceOption } from '../traces/trace-folder.js';
 
 type Marks = string[];
 
@@ -45,13 +45,13 @@ declare module '#locked-session' {
 
 const none = (): Marks => [];
 
-/** What a request says of itself: what to put on the list, and whether to stay inside. */
+/** The query of a request: its mark, and whether its handler stays inside. */
 interface Visit {
   readonly mark: string;
   readonly stay?: string;
 }
 
-/** Those that stay inside, by their marks. */
+/** Handlers that stay inside, by their marks. */
 @Injectable()
 class Visitors {
   private readonly staying = new Map<string, () => void>();
@@ -81,7 +81,7 @@ class Visitors {
   }
 }
 
-/** A provider that locks what it needs itself, whatever its caller has locked. */
+/** A provider that locks what it needs, besides the locks of its caller. */
 @Injectable()
 class MarksService {
   @LockedAttributes('b')
@@ -122,7 +122,7 @@ class MarksController {
     return marks;
   }
 
-  /** Has `a` from its beginning, and `b` from the call of the provider, both to its end. */
+  /** Has `a` from its beginning, `b` from the call of the provider, and both to its end. */
   @Post('a-then-b')
   @LockedSession('a')
   async addToBoth(@CurrentSession() session: SessionHandle, @Query() visit: Visit): Promise<Marks> {
@@ -141,7 +141,7 @@ class MarksController {
   }
 }
 
-/** For the test alone: who is inside, and what the library has counted. */
+/** For the test: the handlers inside, and the library's counters. */
 @Controller()
 class WatchController {
   constructor(
@@ -154,7 +154,7 @@ class WatchController {
     return this.visitors.inside;
   }
 
-  /** Answers when the visitor is inside. */
+  /** Answers when the handler is inside. */
   @Get('inside/:mark')
   async untilInside(@Param('mark') mark: string): Promise<void> {
     await this.visitors.untilInside(mark);
@@ -172,7 +172,7 @@ class WatchController {
   }
 }
 
-/** An unset variable leaves the library's default. */
+/** An unset variable keeps the library's default. */
 function options(env: NodeJS.ProcessEnv): LockedSessionOptions {
   const number = (text: string | undefined) => (text === undefined ? undefined : Number(text));
   const client: Partial<LockedSessionOptions> = env.COOKIE
@@ -190,13 +190,15 @@ function options(env: NodeJS.ProcessEnv): LockedSessionOptions {
     queues: env.QUEUES as LockedSessionOptions['queues'],
     holdPolicy: env.HOLD_POLICY as LockedSessionOptions['holdPolicy'],
     waitMs: number(env.WAIT_MS),
+    closeMs: number(env.CLOSE_MS),
     renewMs: number(env.RENEW_MS),
     repeatMs: number(env.REPEAT_MS),
+    ...traceOption(env),
     sessionQueuesPerSecond: number(env.SESSION_QUEUES_PER_SECOND),
   };
 }
 
-/** The certificates that the store is told of by the same variables. */
+/** The certificates, by the variables of the store. */
 function tlsOf({ AMQP_CA_FILE, AMQP_CERT_FILE, AMQP_KEY_FILE }: NodeJS.ProcessEnv) {
   const read = (file: string | undefined) => file && readFileSync(file, 'utf8');
   return { ca: read(AMQP_CA_FILE), cert: read(AMQP_CERT_FILE), key: read(AMQP_KEY_FILE) };
@@ -211,6 +213,8 @@ class AppServerModule {}
 
 const adapter = process.env.PLATFORM === 'fastify' ? new FastifyAdapter() : new ExpressAdapter();
 const app = await NestFactory.create(AppServerModule, adapter);
+// Kept connections of clients would delay the end of the process.
+adapter.getHttpServer().keepAliveTimeout = 1;
 app.enableShutdownHooks();
 await app.listen(0, '127.0.0.1');
 console.log(`listening on ${await app.getUrl()}`);

@@ -1,6 +1,6 @@
 /**
- * What a test does at RabbitMQ itself, past the library and its adapter: it sees what holders say to the store, and
- * puts bytes of its own into the queues of either side.
+ * A test's own side of RabbitMQ, past the library and its adapter. It sees the frames of holders to the
+ * store, and puts frames into the queues of either side.
  */
 import { connect, type Channel, type ChannelModel, type ConsumeMessage } from 'amqplib';
 import { EventEmitter, on } from 'node:events';
@@ -20,14 +20,14 @@ export class BrokerSide {
     return new BrokerSide(connection, channel, prefix, [...Array(partitions).keys()]);
   }
 
-  /** Copies of the frames that holders send from now on, in the order of each one's sending. */
+  /** Copies of the frames that holders send from now on, in the order of each holder. */
   async listen(): Promise<AsyncGenerator<HolderFrame, never>> {
     const { queue } = await this.channel.assertQueue('', { exclusive: true });
     for (const partition of this.partitions) await this.channel.bindQueue(queue, this.prefix, `${partition}`);
     return this.consume(queue, decodeHolderFrame);
   }
 
-  /** The frames that a store sends to a holder that is reached at `queue`. */
+  /** The frames that a store sends to the holder at `queue`. */
   async listenAs(queue: string): Promise<AsyncGenerator<StoreFrame, never>> {
     await this.channel.assertQueue(queue, { exclusive: true });
     return this.consume(queue, decodeStoreFrame);
@@ -48,7 +48,7 @@ export class BrokerSide {
     })();
   }
 
-  /** Puts bytes into the queue of the store's partition, in the name of `sender`. */
+  /** Puts bytes into the queue of a partition, as if from `sender`. */
   toStore(partition: number, bytes: Uint8Array, sender: string): void {
     this.channel.publish(this.prefix, `${partition}`, Buffer.from(bytes), { replyTo: sender });
   }

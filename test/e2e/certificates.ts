@@ -1,8 +1,11 @@
-/** A certificate authority of our own, made by OpenSSL for one suite: for RabbitMQ on `localhost`, for a client, and one that nobody trusts. */
+/**
+ * Certificates of a private authority, made by OpenSSL for one suite: for RabbitMQ on `localhost`, for a
+ * client, and a stranger's.
+ */
 import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { run } from '../../scripts/programs.js';
+import { run } from '../../scripts/services/programs.js';
 
 export interface Pair {
   readonly cert: string;
@@ -10,12 +13,12 @@ export interface Pair {
 }
 
 export interface Certificates {
-  /** Where all of them are: files. */
+  /** The folder of all files. */
   readonly folder: string;
   readonly ca: string;
   readonly server: Pair;
   readonly client: Pair;
-  /** Another authority, which signed nothing of these. */
+  /** Another authority, which signed none of these. */
   readonly stranger: string;
 }
 
@@ -52,7 +55,7 @@ export async function makeCertificates(): Promise<Certificates> {
   return { folder, ca: file('ca.pem'), server, client, stranger: file('stranger.pem') };
 }
 
-/** What a client is told of them, as text. */
+/** The settings of a client, as text. */
 export async function pemOf(ca: string, client?: Pair) {
   const read = (path: string) => readFile(path, 'utf8');
   if (!client) return { ca: await read(ca) };

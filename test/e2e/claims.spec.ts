@@ -1,12 +1,15 @@
-// What a locked session does, point by point, seen from outside: a store and four app servers as processes of their
-// own, on a real RabbitMQ, on Express and on Fastify. The tests decide who is inside a handler, and for how long (app-server.ts).
+/**
+ * The claims C1 to C8 from outside: a store and four app servers as processes of their own, on a real
+ * RabbitMQ, on Express and on Fastify. The tests decide which handlers are inside, and for how long
+ * (app-server.ts).
+ */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { Deployment, newSession, settings, soon, type AppServer, type Session } from './deployment.js';
 
 describe.each(settings)('on $platform, queues $queues $queueType', async (setting) => {
   const deployment = await Deployment.create(setting);
   let one: AppServer, two: AppServer, three: AppServer;
-  /** Keeps no lock longer than it is needed. */
+  /** Releases each lock as soon as no scope needs it. */
   let four: AppServer;
   let session: Session;
 
@@ -19,7 +22,11 @@ describe.each(settings)('on $platform, queues $queues $queueType', async (settin
       deployment.server('four', { HOLD_POLICY: 'until-idle' }),
     ]);
   });
-  afterAll(() => deployment.stop());
+  afterAll(async () => {
+    const wrong = await deployment.wrongInTraces();
+    await deployment.stop();
+    expect(wrong).toEqual([]);
+  });
 
   beforeEach(() => {
     session = newSession();
@@ -41,7 +48,7 @@ describe.each(settings)('on $platform, queues $queues $queueType', async (settin
 
   it('C2: the store grants locked access to one process; meanwhile no other process gets at the primary state', async () => {
     const red = await one.enter(session, 'POST a', 'red');
-    // Not even those that want another attribute, or only to read.
+    // Not even for another attribute, or only for reading.
     const writing = two.enter(session, 'POST b', 'green');
     await deployment.untilWaiting(two, session);
     const reading = three.enter(session, 'GET a', 'blue');
@@ -67,12 +74,12 @@ describe.each(settings)('on $platform, queues $queues $queueType', async (settin
     expect(await counted()).toMatchObject({ recalls: 1, releases: 1, held: -1 });
   });
 
-  it('C4: the store asks for release when somebody else waits; the process then releases', async () => {
+  it('C4: the store asks for release when another process waits, and the holder then releases', async () => {
     const red = await one.enter(session, 'POST a', 'red');
     const counted = await one.count();
     const arriving = two.enter(session, 'POST a', 'green');
     await expect.poll(counted, soon).toMatchObject({ recalls: 1 });
-    // What is running is finished first, and what comes now waits behind the other process.
+    // Running scopes finish first. New ones wait behind the other process.
     const later = one.send(session, 'POST a', 'blue');
     await one.untilWaiting(1);
     expect(await counted()).toMatchObject({ releases: 0 });
@@ -118,9 +125,9 @@ describe.each(settings)('on $platform, queues $queues $queueType', async (settin
     expect(await black.leave()).toEqual({ a: ['red', 'black'], b: ['green', 'black'] });
   });
 
-  it('C6, in a provider: what a method locks besides is its own from there on', async () => {
+  it('C6, in a provider: a method locks further attributes for the rest of the scope', async () => {
     const red = await one.enter(session, 'POST b', 'red');
-    const arriving = one.enter(session, 'POST a-then-b', 'green'); // has a already, and waits for b
+    const arriving = one.enter(session, 'POST a-then-b', 'green'); // has `a` already, and waits for `b`
     await one.untilWaiting(1);
     const behind = one.enter(session, 'POST a', 'blue');
     await one.untilWaiting(2);

@@ -1,7 +1,8 @@
 /**
- * A deployment for one suite: a store and app servers as processes of their own, with queues and a data directory that
- * nobody else has. Whatever is started through it is gone after `stop`.
+ * A deployment for one suite: a store and app servers as processes of their own, with queues and a data
+ * directory for it alone. `stop` ends and removes all that was started.
  */
+import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -10,18 +11,24 @@ import { join } from 'node:path';
 import { vi } from 'vitest';
 import { removeAmqpDeployment } from '#broker';
 import { partitionOf } from '#protocol';
-import { startProcess, type ProcessOptions, type RunningProcess } from '../../scripts/processes.js';
+import {
+  root,
+  startProcess,
+  type ProcessOptions,
+  type RunningProcess,
+} from '../../scripts/processes/processes.js';
+import { TraceFolder, wrongIn } from '../traces/trace-folder.js';
 import { BrokerSide } from './broker-side.js';
 
 type Env = Readonly<Record<string, string>>;
 
-/** What app servers run on. */
+/** The HTTP platform of app servers. */
 type Platform = 'express' | 'fastify';
 
 /** Where requests for locks wait. */
 export type Layout = 'partitioned' | 'per-session';
 
-/** For suites about locks: each platform, and each layout of the queues. */
+/** Each platform and each layout of the queues, for suites about locks. */
 export const settings = [
   { platform: 'express', queues: 'partitioned' },
   { platform: 'fastify', queues: 'partitioned' },
@@ -30,23 +37,38 @@ export const settings = [
 ] as const;
 
 export interface Program extends RunningProcess {
-  /** Resolves when a line of its output matches, one from before included. Rejects when the program ends without it. */
+  /**
+   * Resolves when a line of its output matches, also an earlier one. Rejects when the program ends without
+   * it.
+   */
   says(pattern: RegExp): Promise<RegExpExecArray>;
+}
+
+interface DeploymentLayout {
+  readonly partitions: number;
+  readonly platform: Platform;
+  readonly queues: Layout;
+  /** Of the partitions' queues. */
+  readonly queueType: 'classic' | 'quorum';
 }
 
 export class Deployment {
   private readonly programs: Program[] = [];
+  private readonly traces: TraceFolder;
 
   private constructor(
     readonly brokerUrl: string,
     readonly broker: BrokerSide,
-    readonly partitions: number,
     private readonly directory: string,
     readonly prefix: string,
-    private readonly platform: Platform,
-    private readonly queues: Layout,
-    private readonly queueType: 'classic' | 'quorum',
-  ) {}
+    private readonly layout: DeploymentLayout,
+  ) {
+    this.traces = new TraceFolder(`${directory}-traces`);
+  }
+
+  get partitions(): number {
+    return this.layout.partitions;
+  }
 
   /** Starts nothing yet. */
   static async create({
@@ -55,30 +77,30 @@ export class Deployment {
     queues = (process.env.QUEUES as Layout | undefined) ?? 'partitioned',
     queueType = 'classic',
     url = process.env.AMQP_URL,
-  }: {
-    partitions?: number;
-    platform?: Platform;
-    queues?: Layout;
-    /** Of the partitions' queues. */
-    queueType?: 'classic' | 'quorum';
-    url?: string | undefined;
-  } = {}): Promise<Deployment> {
+  }: Partial<DeploymentLayout> & { url?: string | undefined } = {}): Promise<Deployment> {
     if (!url) throw new Error('AMQP_URL is not set. Run the tests by `npm test`, which brings a broker.');
     const prefix = `e2e-${randomUUID()}`;
     const directory = await mkdtemp(join(tmpdir(), 'locked-session-e2e-'));
     const broker = await BrokerSide.open(url, prefix, partitions);
-    return new Deployment(url, broker, partitions, directory, prefix, platform, queues, queueType);
+    return new Deployment(url, broker, directory, prefix, { partitions, platform, queues, queueType });
   }
 
-  /** A store that is started again finds the data of the one before. */
-  store(env: Env = {}, ready = /the store is ready/): Promise<Program> {
-    return this.start({ name: 'store', script: 'dist/apps/store/src/main.js', env: this.env(env), ready });
+  /** A store. The next one finds its data. */
+  store(env: Env = {}, ready = /the store is ready/, args: readonly string[] = []): Promise<Program> {
+    const script = 'dist/apps/store/src/main.js';
+    return this.start({ name: 'store', script, args, env: this.env(env), ready });
   }
 
   async server(name: string, env: Env = {}): Promise<AppServer> {
     const script = 'dist/test/e2e/app-server.js';
-    const servers = this.env({ PLATFORM: this.platform, QUEUES: this.queues, ...env });
+    const servers = this.env({ PLATFORM: this.layout.platform, QUEUES: this.layout.queues, ...env });
     return new AppServer(await this.start({ name, script, env: servers, ready: listening }));
+  }
+
+  /** An application that only the library keeps alive (lone-app.ts). */
+  lone(scene: string, ready = /^lone: /): Promise<Program> {
+    const script = 'dist/test/e2e/lone-app.js';
+    return this.start({ name: 'lone', script, args: [scene], env: this.env(), ready });
   }
 
   /** Returns its URL. */
@@ -86,7 +108,7 @@ export class Deployment {
     const env = {
       ...this.env(),
       PORT: '0',
-      QUEUES: this.queues,
+      QUEUES: this.layout.queues,
       SERVER_NAME: name,
       SESSION_SECRET: 'a secret of this deployment',
     };
@@ -94,14 +116,20 @@ export class Deployment {
     return shop.match[1]!;
   }
 
+  /** What `locked-session verify` finds in the traces of all processes so far, and what it does not know. */
+  async wrongInTraces(): Promise<string[]> {
+    return wrongIn(await this.traces.verify());
+  }
+
   async stop(): Promise<void> {
     await Promise.all(this.programs.map((program) => program.kill('SIGKILL')));
     await this.broker.close();
     await removeAmqpDeployment(this.brokerUrl, this.prefix, this.partitions);
-    await rm(this.directory, { recursive: true });
+    for (const directory of [this.directory, this.traces.directory])
+      await rm(directory, { recursive: true, force: true });
   }
 
-  /** What the store's program is told; the servers leave what they do not know. */
+  /** The settings of the store's program. App servers ignore the unknown ones. */
   env(more: Env = {}): Env {
     return {
       AMQP_URL: this.brokerUrl,
@@ -109,7 +137,8 @@ export class Deployment {
       PARTITIONS: `${this.partitions}`,
       STORE_PARTITIONS: `${this.partitions}`,
       STORE_DIRECTORY: this.directory,
-      AMQP_QUEUE_TYPE: this.queueType,
+      AMQP_QUEUE_TYPE: this.layout.queueType,
+      ...this.traces.env,
       ...more,
     };
   }
@@ -117,16 +146,20 @@ export class Deployment {
   /** Resolves when a request for `session` waits at the server, and the store knows of it. */
   async untilWaiting(server: AppServer, session: Session): Promise<void> {
     await server.untilWaiting(1);
-    // What the server says to one partition arrives in order: when something later is answered, so much is known.
+    // A server's frames to a partition keep their order. So the store knows the waiter when it answers a
+    // later request.
     await server.send(this.besides(session), 'POST a', 'later');
+  }
+
+  partitionOf({ 'x-session': id }: Session): number {
+    return partitionOf(id!, this.partitions);
   }
 
   /** Another session in the same partition. */
   private besides(session: Session): Session {
-    const partition = ({ 'x-session': id }: Session) => partitionOf(id!, this.partitions);
     for (;;) {
       const other = newSession();
-      if (partition(other) === partition(session)) return other;
+      if (this.partitionOf(other) === this.partitionOf(session)) return other;
     }
   }
 
@@ -149,7 +182,7 @@ export class Deployment {
   }
 }
 
-/** For what can only be seen by looking again and again. */
+/** For polls. */
 export const soon = { interval: 10, timeout: 10_000 };
 
 const listening = /listening on (http:\S+)/;
@@ -159,18 +192,18 @@ export type Session = Readonly<Record<string, string>>;
 
 export const newSession = (): Session => ({ 'x-session': randomUUID() });
 
-/** What the handlers of app-server.ts are called by. */
+/** The routes of app-server.ts. */
 export type Route = 'GET a' | 'POST a' | 'POST b' | 'POST a-then-b' | 'POST all';
 
 export type Counters = Readonly<Record<string, number>>;
 
 /** A handler that stays inside. */
 export interface Visit {
-  /** Lets it go, and resolves with its answer. */
+  /** Lets it leave, and resolves with its answer. */
   leave(): Promise<unknown>;
 }
 
-/** One process of app-server.ts, and what clients and the test ask of it. */
+/** A process of app-server.ts, and the requests of clients and of the test. */
 export class AppServer {
   private readonly url: string;
 
@@ -188,16 +221,16 @@ export class AppServer {
     return (await this.fetch(session, route, { mark })).status;
   }
 
-  /** Sends a request whose handler stays: resolves when it is inside. */
+  /** Sends a request whose handler stays. Resolves when it is inside. */
   enter(session: Session, route: Route, mark: string): Promise<Visit> {
     const answer = this.call(session, route, { mark, stay: 'yes' });
     const leave = async () => {
       await this.watch(`POST go/${mark}`);
       return (await answer).json();
     };
-    // The handler answers when it leaves: earlier there can only be an error.
+    // The handler answers when it leaves. An earlier answer is an error.
     const visit = Promise.race([answer, this.watch(`GET inside/${mark}`)]).then(() => ({ leave }));
-    visit.catch(() => {}); // not for a test that has failed before it looks
+    visit.catch(() => {}); // a failed test may never look at it
     return visit;
   }
 
@@ -206,12 +239,12 @@ export class AppServer {
     return (await this.watch('GET inside')).json() as Promise<string[]>;
   }
 
-  /** What the library has counted since the server was started. */
+  /** The library's counters since the start of the server. */
   async counters(): Promise<Counters> {
     return (await this.watch('GET counters')).json() as Promise<Counters>;
   }
 
-  /** Counts from now on: returns what tells by how much the counters have grown since. */
+  /** Returns a function that tells by how much the counters have grown since now. */
   async count(): Promise<() => Promise<Counters>> {
     const before = await this.counters();
     return async () => {
@@ -229,7 +262,7 @@ export class AppServer {
     }, soon);
   }
 
-  /** Rejects when the status says that it failed. */
+  /** Rejects when the status is an error. */
   async call(session: Session, route: string, query: Record<string, string> = {}): Promise<Response> {
     const response = await this.fetch(session, route, query);
     if (!response.ok) throw new Error(`${route}: ${response.status} ${await response.text()}`);
@@ -245,4 +278,15 @@ export class AppServer {
   private watch(route: string): Promise<Response> {
     return this.call({}, route);
   }
+}
+
+/** Runs the store's program to its end. */
+export function runStore(env: Readonly<Record<string, string>>, ...args: string[]) {
+  const program = ['dist/apps/store/src/main.js', ...args];
+  const options = { cwd: root, env: { ...process.env, ...env }, timeout: 30_000 };
+  return new Promise<{ code: unknown; stdout: string; stderr: string }>((resolve) => {
+    execFile(process.execPath, program, options, (error, stdout, stderr) =>
+      resolve({ code: error?.code ?? 0, stdout, stderr }),
+    );
+  });
 }

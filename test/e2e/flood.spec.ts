@@ -1,8 +1,11 @@
-// Floods over the real drivers: of waiters, of new sessions, and of lies. Limits are met with clear refusals, the store's memory keeps its bounds, and whoever has another session does
-// not notice more than a busy machine.
+/**
+ * Floods over the real drivers: of waiters, of new sessions, and of lies. Limits lead to clear refusals, the
+ * store's memory stays bounded, and other sessions wait no longer than on a busy machine.
+ */
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { encodeHolderFrame, noChanges, type HolderMessage } from '#protocol';
+import { busyMs } from '../fault/figures.js';
 import { Deployment, newSession, type AppServer, type Program } from './deployment.js';
 
 const mebibyte = 1024 * 1024;
@@ -12,7 +15,7 @@ let server: AppServer;
 
 beforeAll(async () => {
   deployment = await Deployment.create({ partitions: 1 });
-  // With a small heap what the process keeps is seen, and not how lazily it collects.
+  // A small heap shows what the process keeps, and not when it collects garbage.
   const limits = {
     STORE_WAITERS_PER_SESSION: '4',
     STORE_WAITERS_PER_PARTITION: '8',
@@ -24,15 +27,15 @@ beforeAll(async () => {
 });
 afterAll(() => deployment.stop());
 
-/** Memory of the store's own; the tables that LevelDB maps are the file system's. */
+/** The store's own memory, without the tables that LevelDB maps. */
 const ownBytes = async () => {
   const status = await readFile(`/proc/${store.pid}/status`, 'utf8');
   return Number(/RssAnon:\s+(\d+) kB/.exec(status)![1]) * 1024;
 };
 
-/** Says something to the store as any holder. */
+/** Sends messages to the store in the name of a holder. */
 function say(holder: string, queue: string, ...messages: HolderMessage[]): void {
-  const bytes = encodeHolderFrame({ partition: 0, holder, queue, messages });
+  const bytes = encodeHolderFrame({ partition: 0, holder, queue, epoch: 0, messages });
   deployment.broker.toStore(0, bytes, queue);
 }
 
@@ -45,7 +48,7 @@ const acquire = (session: string, request: number): HolderMessage => ({
   waitMs: 60_000,
 });
 
-/** The longest that a change of another session took while `flood` was under way. */
+/** The longest time of a change of another session during `flood`. */
 async function besides(flood: Promise<unknown>): Promise<number> {
   let isOver = false;
   const over = flood.finally(() => (isOver = true));
@@ -60,7 +63,7 @@ async function besides(flood: Promise<unknown>): Promise<number> {
   return longestMs;
 }
 
-it('1,000 holders who want a session that is held: four wait, the others are told so', async () => {
+it('of 1,000 holders that want a held session four wait, and the others are refused', async () => {
   const session = newSession();
   const stay = await server.enter(session, 'POST a', 'red');
   const answers = await deployment.broker.listenAs('flood.1');
@@ -75,12 +78,12 @@ it('1,000 holders who want a session that is held: four wait, the others are tol
   const longestMs = await besides(flood());
   console.log(`  flood of waiters: a change of another session took at most ${Math.round(longestMs)} ms`);
   expect(new Set(told)).toEqual(new Set(['too-many-waiters']));
-  expect(longestMs).toBeLessThan(2_000);
+  expect(longestMs).toBeLessThan(1_000 + busyMs);
   for (let at = 0; at < 1_000; at++) say(`flood-${at}`, 'flood.1', { kind: 'leave' });
   expect(await stay.leave()).toEqual(['red']);
 });
 
-it('new sessions without end, of one liar: the memory of the store keeps its bound', async () => {
+it('the memory of the store stays bounded when one liar makes endless new sessions', async () => {
   const answers = await deployment.broker.listenAs('flood.2');
   let granted = 0;
   const flood = async (first: number, end: number) => {
@@ -93,7 +96,7 @@ it('new sessions without end, of one liar: the memory of the store keeps its bou
       }
     }
   };
-  await flood(0, 15_000); // by then its caches are full
+  await flood(0, 15_000); // then its caches are full
   const before = await ownBytes();
   const longestMs = await besides(flood(15_000, 90_000));
   const grown = (await ownBytes()) - before;
@@ -101,10 +104,10 @@ it('new sessions without end, of one liar: the memory of the store keeps its bou
     `  flood of new sessions: another 150 MB of state, ${Math.round(grown / mebibyte)} MiB more in the store's process; a change of another session took at most ${Math.round(longestMs)} ms`,
   );
   expect(grown).toBeLessThan(64 * mebibyte);
-  expect(longestMs).toBeLessThan(2_000);
+  expect(longestMs).toBeLessThan(1_000 + busyMs);
 });
 
-it("lies about other people's locks change nothing: wrong tokens, replays, other names", async () => {
+it('lies about locks of other holders change nothing: wrong tokens, replays, other names', async () => {
   const session = newSession();
   const heard = await deployment.broker.listen();
   await server.send(session, 'POST a', 'red');
@@ -124,11 +127,11 @@ it("lies about other people's locks change nothing: wrong tokens, replays, other
   const lies: HolderMessage[] = [];
   for (let seq = 0; seq < 50; seq++) {
     const head = { session: id, token, seq };
-    lies.push({ kind: 'commit', ...head, set: new Map([['a', new Uint8Array([0xc0])]]), delete: [] });
+    lies.push({ kind: 'commit', ...head, set: new Map([['a', new Uint8Array([0xc0])]]), removed: [] });
     lies.push({ kind: 'release', ...head, ...noChanges }, { kind: 'destroy', ...head });
     lies.push({ kind: 'cancel', session: id, request: seq });
   }
-  lies.push({ kind: 'renew', n: 1, reclaim: [[id, token]], touches: [[id, 0]] });
+  lies.push({ kind: 'renew', n: 1, reclaim: [[id, token, 0]], touches: [[id, 0]] });
   say('liar', 'liar.1', ...lies);
   let valid: unknown;
   while (valid === undefined) {
@@ -136,18 +139,18 @@ it("lies about other people's locks change nothing: wrong tokens, replays, other
     for (const message of messages) if (message.kind === 'renewed') valid = message.valid;
   }
   expect(valid).toEqual([]);
-  // A replay in the holder's own name is answered, and applied no second time.
+  // The store answers a replay in the holder's name, but does not apply it again.
   for (const { holder, queue, messages } of frames) say(holder, queue, ...messages);
   expect(await server.send(session, 'POST a', 'blue')).toEqual(['red', 'green', 'blue']);
 });
 
-it('new visitors beyond what may be made a second are refused with 503, and the others go on', async () => {
+it('new visitors above the limit per second are refused with 503, and others are served', async () => {
   const limits = { QUEUES: 'per-session', SESSION_QUEUES_PER_SECOND: '5' };
   const careful = await deployment.server('careful', limits);
   const known = newSession();
   await careful.send(known, 'POST a', 'red');
   const visits = await Promise.all(
-    Array.from({ length: 30 }, () => careful.status(newSession(), 'POST a', 'new')),
+    Array.from({ length: 100 }, () => careful.status(newSession(), 'POST a', 'new')),
   );
   expect(visits.filter((status) => status === 503).length).toBeGreaterThan(15);
   expect(visits.filter((status) => status < 300).length).toBeGreaterThanOrEqual(4);

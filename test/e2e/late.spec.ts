@@ -1,5 +1,7 @@
-// The parts of a deployment may come up in any order: what is missing is said, what needs it waits, and when it comes
-// all goes on by itself.
+/**
+ * The parts of a deployment may start in any order. A missing one is named in the log, and the others wait
+ * for it.
+ */
 import { afterEach, beforeEach, expect, it, onTestFinished } from 'vitest';
 import { TcpProxy } from '../contract/tcp-proxy.js';
 import { Deployment, newSession } from './deployment.js';
@@ -10,7 +12,7 @@ beforeEach(async () => {
 });
 afterEach(() => deployment.stop());
 
-it('RabbitMQ is not there: store and app server say so, without the password, and work when it comes', async () => {
+it('without RabbitMQ store and app server log so, without the password, and work when it comes', async () => {
   const proxy = await TcpProxy.start(deployment.brokerUrl);
   onTestFinished(() => proxy.stop());
   proxy.refuse();
@@ -37,14 +39,14 @@ it('RabbitMQ is not there: store and app server say so, without the password, an
   for (const program of [store, server.program]) await program.says(/RabbitMQ at .* is back/);
 });
 
-it('the store is not there: the app server starts and says so, requests wait, and are served when it comes', async () => {
+it('without a store the app server starts and logs so, and requests wait until it comes', async () => {
   const server = await deployment.server('server', { RENEW_MS: '500', REPEAT_MS: '500' });
   const session = newSession();
   const red = server.send(session, 'POST a', 'red');
   await server.untilWaiting(1);
   const green = server.send(session, 'POST a', 'green');
   await server.untilWaiting(2);
-  await server.program.says(/no answer from the store for \d+ s; scopes wait for it/);
+  await server.program.says(/no answer from the store for \d+ s. Scopes wait for it/);
 
   await deployment.store();
   expect(await Promise.all([red, green])).toEqual([['red'], ['red', 'green']]);

@@ -1,4 +1,4 @@
-// What a session costs in messages while it stays on one server, counted twice: by the server itself, and at RabbitMQ.
+/** The messages that a session costs while it stays on one server, counted by the server and at RabbitMQ. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { HolderFrame } from '#protocol';
 import { Deployment, newSession, settings, type AppServer, type Session } from './deployment.js';
@@ -10,7 +10,7 @@ describe.each(settings)('on $platform, queues $queues $queueType', async (settin
 
   beforeAll(async () => {
     await deployment.store();
-    // No renewal and no repeat falls into a test: they would be counted, too.
+    // No renewal and no repeat falls into a test, where it would be counted.
     server = await deployment.server('server', { RENEW_MS: '60000', REPEAT_MS: '60000' });
   });
   afterAll(() => deployment.stop());
@@ -20,13 +20,13 @@ describe.each(settings)('on $platform, queues $queues $queueType', async (settin
     await server.send(session, 'POST a', 'first');
   });
 
-  it('after the first request, reads send no message', async () => {
+  it('reads after the first request send no message', async () => {
     const counted = await server.count();
     const frames = await deployment.broker.listen();
     for (let read = 0; read < 20; read++) expect(await server.send(session, 'GET a')).toEqual(['first']);
     expect(await counted()).toMatchObject({ servedWithoutMessage: 20, messagesSent: 0, messagesReceived: 0 });
 
-    // What follows is the first that RabbitMQ hears of this server since.
+    // The next frame of this server is the first since then.
     await server.send(session, 'POST a', 'second');
     expect(kinds(await frames.next())).toEqual(['commit']);
   });

@@ -1,9 +1,14 @@
-// RabbitMQ as its operators secure it: least rights, TLS, virtual hosts. On a private node, with real stores and app servers, in both layouts of queues.
+/**
+ * RabbitMQ as operators secure it: least rights, TLS, virtual hosts. On a private node, with real stores and
+ * app servers, in both layouts of queues.
+ */
 import { connect, type ChannelModel } from 'amqplib';
-import { readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { AmqpBroker, type AmqpTls } from '#broker';
-import { startPrivateRabbitmq, type PrivateRabbitmq } from '../../scripts/private-rabbitmq.js';
+import { AmqpBroker, checkAmqp, type AmqpTls } from '#broker';
+import { startPrivateRabbitmq, type PrivateRabbitmq } from '../../scripts/services/private-rabbitmq.js';
 import { makeCertificates, pemOf, type Certificates } from './certificates.js';
 import { Deployment, newSession, type AppServer } from './deployment.js';
 
@@ -55,7 +60,7 @@ describe.each(layouts)('with the least rights, queues %s', (queues) => {
     await deployment.stop();
   });
 
-  it('everything works: changes, reads, locks that go from one app server to the other', async () => {
+  it('changes, reads and handoffs between app servers work', async () => {
     const session = newSession();
     expect(await one.send(session, 'POST a', 'red')).toEqual(['red']);
     expect(await two.send(session, 'POST a', 'green')).toEqual(['red', 'green']);
@@ -77,7 +82,7 @@ describe.each(layouts)('with the least rights, queues %s', (queues) => {
     );
   };
 
-  it("an app server can neither read another one's queue nor the store's, nor requests that wait", async () => {
+  it("an app server can read neither another one's queue nor the store's nor waiting requests", async () => {
     const { prefix } = deployment;
     const session = `${prefix}.session.s`;
     expect(holderQueue).toBeDefined();
@@ -94,7 +99,7 @@ describe.each(layouts)('with the least rights, queues %s', (queues) => {
       channel.assertQueue(session, { durable: true, arguments: { 'x-expires': 60_000 } }),
     );
     expect(await refused((channel) => channel.consume(session, () => {}))).toMatch(/ACCESS.REFUSED/);
-    // Nor may it listen to what the others say.
+    // Nor may it listen to frames of others.
     const listen = async (channel: Parameters<Parameters<typeof refused>[0]>[0]) => {
       const { queue } = await channel.assertQueue(`${prefix}.holder.spy`, { exclusive: true });
       await channel.bindQueue(queue, prefix, '0');
@@ -104,12 +109,16 @@ describe.each(layouts)('with the least rights, queues %s', (queues) => {
 });
 
 describe('by TLS', () => {
-  /** Resolves with what is told first: that it is connected, or what the log warns of. */
-  const reached = async (tls: AmqpTls, host = 'localhost') => {
+  /** Resolves with the first event: `connected`, or a warning of the log. */
+  const reached = async (tls: AmqpTls, host = 'localhost', port = rabbitmq.tlsPort) => {
     let tell!: (what: string) => void;
     const told = new Promise<string>((resolve) => (tell = resolve));
-    const url = `amqps://guest:guest@${host}:${rabbitmq.tlsPort}`;
-    const broker = new AmqpBroker({ url, tls, log: { log() {}, warn: tell, error: tell } });
+    const url = `amqps://guest:guest@${host}:${port}`;
+    const broker = new AmqpBroker({
+      url,
+      secrets: () => ({ tls }),
+      log: { log() {}, warn: tell, error: tell },
+    });
     const client = { connected: () => tell('connected'), disconnected() {}, received() {} };
     broker.join('h', client).catch(() => {}); // it is closed before it is connected
     const what = await told;
@@ -117,13 +126,13 @@ describe('by TLS', () => {
     return what;
   };
 
-  it('works with a certificate that RabbitMQ knows', async () => {
+  it('works with a certificate that RabbitMQ trusts', async () => {
     expect(await reached(await pemOf(certificates.ca, certificates.client))).toBe('connected');
     const named = { ...(await pemOf(certificates.ca, certificates.client)), servername: 'localhost' };
     expect(await reached(named, '127.0.0.1')).toBe('connected');
   });
 
-  it('says what is wrong: an authority that is not trusted, another name, no certificate of its own', async () => {
+  it('names the fault: an untrusted authority, another name, no client certificate', async () => {
     const client = await pemOf(certificates.ca, certificates.client);
     const hint = /check the certificates on both sides/;
     const stranger = await readFile(certificates.stranger, 'utf8');
@@ -132,7 +141,15 @@ describe('by TLS', () => {
     expect(await reached(await pemOf(certificates.ca))).toMatch(hint);
   });
 
-  it.each(layouts)('a store and app servers do all that they do without, queues %s', async (queues) => {
+  it('names a port that speaks no TLS, and one that speaks only TLS', async () => {
+    const pem = await pemOf(certificates.ca, certificates.client);
+    const plainPort = Number(new URL(rabbitmq.url).port);
+    expect(await reached(pem, 'localhost', plainPort)).toMatch(/this port speaks no TLS: use amqp:/);
+    const plain = `amqp://guest:guest@localhost:${rabbitmq.tlsPort}`;
+    await expect(checkAmqp(plain)).rejects.toThrow(/one for TLS needs amqps:/);
+  });
+
+  it.each(layouts)('a store and app servers work as without TLS, queues %s', async (queues) => {
     const deployment = await Deployment.create({ url: rabbitmq.url, partitions: 2, queues });
     const { ca, client } = certificates;
     const env = {
@@ -153,7 +170,46 @@ describe('by TLS', () => {
   });
 });
 
-it('deployments with other prefixes, or in other virtual hosts, do not meet', async () => {
+it('the log names the check for a user without a right on the virtual host, or with too many connections', async () => {
+  const hint =
+    /check the virtual host .*, the user's permissions on it, and RabbitMQ's limits on connections/;
+  await rabbitmq.ctl('add_user', 'stranger', 'secret');
+  await rabbitmq.ctl('add_user', 'jörg', 'schlüssel');
+  await rabbitmq.ctl('set_permissions', '-p', '/', 'jörg', '', '', '');
+  await checkAmqp(rabbitmq.url.replace('guest:guest', 'jörg:schlüssel'));
+  await expect(checkAmqp(as('stranger'))).rejects.toThrow(hint);
+  await rabbitmq.ctl('set_permissions', '-p', '/', 'stranger', '', '', '');
+  await rabbitmq.ctl('set_user_limits', 'stranger', '{"max-connections":0}');
+  await expect(checkAmqp(as('stranger'))).rejects.toThrow(hint);
+});
+
+it('a changed password needs no restart, since the store reads it again when it connects', async () => {
+  await rabbitmq.ctl('add_user', 'rotated', 'first');
+  await rabbitmq.ctl('set_permissions', '-p', '/', 'rotated', '.*', '.*', '.*');
+  const folder = await mkdtemp(join(tmpdir(), 'locked-session-secrets-'));
+  const file = join(folder, 'password');
+  await writeFile(file, 'first\n');
+  const deployment = await Deployment.create({ url: rabbitmq.url, partitions: 2 });
+  try {
+    const url = rabbitmq.url.replace('guest:guest', 'rotated');
+    const store = await deployment.store({ AMQP_URL: url, AMQP_PASSWORD_FILE: file });
+    const server = await deployment.server('server');
+    const session = newSession();
+    await server.send(session, 'POST a', 'before');
+    await rabbitmq.ctl('change_password', 'rotated', 'second');
+    await rabbitmq.ctl('close_all_user_connections', 'rotated', 'rotation');
+    await store.says(/check the user and the password/);
+    await writeFile(file, 'second');
+    await store.says(/RabbitMQ at .* is back/);
+    expect(await server.send(session, 'POST a', 'after')).toEqual(['before', 'after']);
+    expect(store.output()).not.toMatch(/first|second/);
+  } finally {
+    await deployment.stop();
+    await rm(folder, { recursive: true });
+  }
+});
+
+it('deployments with different prefixes or virtual hosts share nothing', async () => {
   await rabbitmq.ctl('add_vhost', 'other');
   await rabbitmq.ctl('set_permissions', '-p', 'other', 'guest', '.*', '.*', '.*');
   const heard: string[] = [];
@@ -172,7 +228,7 @@ it('deployments with other prefixes, or in other virtual hosts, do not meet', as
         heard.push(`${at} hears ${new TextDecoder().decode(bytes)}`);
         came();
       };
-      const server = { received, lost() {}, unreachable() {}, queueGone() {} };
+      const server = { received, lost() {}, unreachable() {}, queueGone() {}, echoed() {} };
       await broker.serve(0, { prefetch: 10 }, server);
       const link = await broker.join('h', { connected() {}, disconnected() {}, received() {} });
       return { link, arrived };

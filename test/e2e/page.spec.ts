@@ -1,12 +1,14 @@
-// The shop's page in a real browser, as a visitor meets it: three servers behind the gateway, a keyboard, and eyes: what it
-// looks like is kept in test-artifacts/.
+/**
+ * The shop's page in a real browser, by keyboard and by eye: three servers behind the gateway.
+ * test-artifacts/ keeps the screenshots.
+ */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { chromium, type Browser, type Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
-import { chromiumFlags, findChromium } from '../../scripts/chromium.js';
-import { startGateway, type Gateway } from '../../scripts/gateway.js';
-import { root } from '../../scripts/processes.js';
+import { chromiumFlags, findChromium } from '../../scripts/services/chromium.js';
+import { startGateway, type Gateway } from '../../scripts/demo/gateway.js';
+import { root } from '../../scripts/processes/processes.js';
 import { Deployment, type Counters } from './deployment.js';
 
 const artifacts = join(root, 'test-artifacts');
@@ -18,7 +20,7 @@ let browser: Browser;
 let page: Page;
 let complaints: string[];
 
-// Longer than other suites take to begin: a browser may have to be installed.
+// This may take long: a browser may have to be installed.
 beforeAll(async () => {
   await mkdir(artifacts, { recursive: true });
   browser = await chromium.launch({ executablePath: await findChromium(console), args: chromiumFlags });
@@ -42,7 +44,7 @@ beforeEach(async () => {
   page.on('pageerror', (error) => complaints.push(error.message));
   page.on('requestfailed', (request) => {
     const { errorText } = request.failure()!;
-    // What is under way when the page is left: it asks for figures every now and then.
+    // Leaving the page aborts its periodic request for figures.
     if (errorText !== 'net::ERR_ABORTED') complaints.push(`${request.url()}: ${errorText}`);
   });
   page.on('response', (response) => {
@@ -54,7 +56,7 @@ afterEach(async () => {
   await page.context().close();
 });
 
-it('fifty additions at once, by keyboard: all in the cart, served by all servers, and the page counts as they do', async () => {
+it('fifty additions at once by keyboard are all in the cart, from all servers, and the page counts like them', async () => {
   const before = await counted();
   await open();
   await tabTo('#add-many');
@@ -70,7 +72,7 @@ it('fifty additions at once, by keyboard: all in the cart, served by all servers
   expect(shares.map(([name]) => name)).toEqual(servers);
   expect(sum(shares.map(([, count]) => Number(count)))).toBe(50);
 
-  // What the page has gathered from the answers is what the servers have counted.
+  // The page's counts from the answers equal the servers' counts.
   const { scopes, servedWithoutMessage, grants } = difference(await counted(), before);
   expect(await figures()).toEqual({ requests: scopes, quiet: servedWithoutMessage });
   const drawn = await page.locator('#grants li').allInnerTexts();
@@ -89,7 +91,7 @@ it('fifty additions at once, by keyboard: all in the cart, served by all servers
   await picture('shop');
 });
 
-it('reads that stay with one server need no message, and the lock stays where it is', async () => {
+it('reads that stay with one server need no message, and the lock stays there', async () => {
   await open();
   await page.getByLabel('to each server in turn').focus();
   await page.keyboard.press('ArrowDown');
@@ -108,7 +110,7 @@ it('reads that stay with one server need no message, and the lock stays where it
   await picture('shop-dark');
 });
 
-it('a login keeps the cart under another id, and a logout leaves nothing; all of it by keyboard', async () => {
+it('a login by keyboard keeps the cart under another id, and a logout leaves nothing', async () => {
   await open();
   await tabTo('button[aria-label="Add Sencha to the cart"]');
   await page.keyboard.press('Space');
@@ -135,7 +137,7 @@ it('a login keeps the cart under another id, and a logout leaves nothing; all of
   expect([id, member]).not.toContain(await cookieId());
 });
 
-it('empties the cart, and shows what went wrong when a server refuses', async () => {
+it('empties the cart, and shows the refusal of a server', async () => {
   await open();
   await page.getByRole('button', { name: 'Add Rooibos to the cart' }).click();
   await says('#cart-sum', '1 item, €2.90');
@@ -146,11 +148,11 @@ it('empties the cart, and shows what went wrong when a server refuses', async ()
   await page.getByLabel('Your name').fill('   ');
   await page.keyboard.press('Enter');
   await page.getByRole('alert').filter({ hasText: 'That did not work: name: ' }).waitFor();
-  expect((await logged).text()).toContain('400'); // the browser's own complaint, the last
+  expect((await logged).text()).toContain('400'); // the browser's own line
   expect(complaints.splice(0)).toContain(`${gateway.url}/login: 400`);
 });
 
-it('the keyboard reaches everything in the order of reading, sees where it is, and leaves again', async () => {
+it('the keyboard reaches all controls in the order of reading, with a visible focus, and leaves the page', async () => {
   await open();
   const stops: string[] = [];
   for (let stop = await tab(); stop !== 'BODY'; stop = await tab()) {
@@ -175,7 +177,7 @@ it('the keyboard reaches everything in the order of reading, sees where it is, a
 });
 
 it.each(['light', 'dark'] as const)(
-  'a narrow screen has everything in one column, and nothing overflows: %s',
+  'a narrow screen has one column, and nothing overflows: %s',
   async (colorScheme) => {
     await page.emulateMedia({ colorScheme });
     await page.setViewportSize({ width: 360, height: 740 });
@@ -191,7 +193,7 @@ it.each(['light', 'dark'] as const)(
   },
 );
 
-/** Resolves when the page has shown all that it asks for at first. */
+/** Resolves when the page has loaded all its data. */
 async function open(): Promise<void> {
   await page.goto(gateway.url);
   await page.locator('main[aria-busy=false]').waitFor();
@@ -199,13 +201,13 @@ async function open(): Promise<void> {
   for (const server of servers) await page.locator('#servers').getByText(server).waitFor();
 }
 
-/** Resolves when the element is there and has the text. */
+/** Resolves when the element is visible and has the text. */
 const says = (selector: string, said: string): Promise<void> =>
   page.locator(selector).filter({ hasText: said, visible: true }).waitFor();
 
 const text = (selector: string): Promise<string> => page.locator(selector).textContent() as Promise<string>;
 
-/** Goes on to what the Tab key reaches next, and returns its name, as it is told to who cannot see. */
+/** Presses the Tab key, and returns the accessible name of the focused element. */
 async function tab(): Promise<string> {
   await page.keyboard.press('Tab');
   return page.evaluate(`(() => {
@@ -224,7 +226,7 @@ async function tabTo(selector: string): Promise<void> {
 
 const focused = (): Promise<string> => page.evaluate('document.activeElement.id');
 
-/** The signed id that the browser keeps for us: scripts cannot see it. */
+/** The cookie with the signed id, which scripts cannot see. */
 async function cookieId(): Promise<string> {
   expect(await page.evaluate('document.cookie')).toBe('');
   const cookies = await page.context().cookies();
@@ -236,7 +238,7 @@ async function figures(): Promise<Record<string, number>> {
   return { requests: Number(await text('#requests')), quiet: Number(await text('#quiet')) };
 }
 
-/** What each server has counted, asked of it directly. */
+/** The counters of each server. */
 const counted = (): Promise<Counters[]> =>
   Promise.all(
     urls.map(async (url) => {
@@ -245,7 +247,7 @@ const counted = (): Promise<Counters[]> =>
     }),
   );
 
-/** By how much the counts have grown, all servers together. */
+/** The growth of the counters, summed over all servers. */
 function difference(now: Counters[], before: Counters[]): Counters {
   const total = (counters: Counters[], name: string) => sum(counters.map((of) => of[name]!));
   return Object.fromEntries(

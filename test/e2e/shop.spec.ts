@@ -1,6 +1,8 @@
-// The shop as its customers meet it: three servers behind a gateway that sends each request to the next one.
+/**
+ * The shop as its customers see it: three servers behind a gateway that sends each request to the next one.
+ */
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { startGateway, type Gateway } from '../../scripts/gateway.js';
+import { startGateway, type Gateway } from '../../scripts/demo/gateway.js';
 import { Deployment } from './deployment.js';
 
 const deployment = await Deployment.create();
@@ -14,7 +16,7 @@ beforeAll(async () => {
 });
 afterAll(() => deployment.stop());
 
-it('fifty parallel additions of one visitor, over all servers, are fifty items in the cart', async () => {
+it('fifty parallel additions of one visitor over all servers are fifty items in the cart', async () => {
   const cookie = cookieOf(await add('the first'));
   const names = Array.from({ length: 50 }, (_, index) => `item ${index + 1}`);
   const answers = await Promise.all(names.map((name) => add(name, { cookie })));
@@ -44,7 +46,7 @@ it.each([
   expect(await cart(cookie)).toEqual(['tea']);
 });
 
-it("gives a visitor a cookie that scripts cannot read, and that leads to the visitor's session on every server", async () => {
+it("gives a visitor a cookie that scripts cannot read, with the visitor's session on each server", async () => {
   const welcome = await add('tea');
   expect(welcome.headers.get('set-cookie')).toMatch(/; HttpOnly/);
   const cookie = cookieOf(welcome);
@@ -55,26 +57,26 @@ it("gives a visitor a cookie that scripts cannot read, and that leads to the vis
   }
 });
 
-it('says under which grant it answered, and what that took, but not the id of the session', async () => {
-  const said = ({ headers }: Response) =>
+it('names the grant and the cost of an answer, but not the id of the session', async () => {
+  const shownIn = ({ headers }: Response) =>
     ['session', 'lock-token', 'lock-cost'].map((name) => headers.get(`x-${name}`));
   const stranger = await fetch(`${gateway.url}/cart`);
-  expect(said(stranger)).toEqual([null, null, 'none']);
+  expect(shownIn(stranger)).toEqual([null, null, 'none']);
 
   const welcome = await add('tea');
   const cookie = cookieOf(welcome);
-  const [session, token, cost] = said(welcome);
+  const [session, token, cost] = shownIn(welcome);
   expect(cost).toBe('grant');
   expect(session).toMatch(/^[0-9a-f]{8}$/);
   expect(cookie).not.toContain(session);
 
-  // The next server has to be granted the lock: a later grant, of the same session.
-  const elsewhere = said(await fetch(`${gateway.url}/cart`, { headers: { cookie } }));
+  // The next server needs a later grant of the same session.
+  const elsewhere = shownIn(await fetch(`${gateway.url}/cart`, { headers: { cookie } }));
   expect(elsewhere).toEqual([session, expect.stringMatching(/^\d+\.\d+$/), 'grant']);
   expect(elsewhere[1]).not.toBe(token);
 });
 
-it('takes no cookie that it did not sign: a forged one gives a new session', async () => {
+it('gives a new session for a forged cookie', async () => {
   const cookie = cookieOf(await add('tea'));
   const last = cookie.at(-1) === 'A' ? 'B' : 'A';
   const response = await add('coffee', { cookie: cookie.slice(0, -1) + last });
@@ -100,7 +102,7 @@ async function cart(cookie: string): Promise<string[]> {
   return items.map(({ name }) => name);
 }
 
-/** What a browser would send back. */
+/** The cookie that a browser would send back. */
 const cookieOf = (response: Response): string => response.headers.get('set-cookie')!.split(';')[0]!;
 
 /** The cookie without its signature. */

@@ -1,6 +1,7 @@
 /**
- * An app server of the fault suite: runs scopes as it is ordered, and notes in a file, at the moment when it happens, who enters under which token, what is seen there, and
- * who leaves. What it does to itself on demand: stay in a scope until it is let go, or do nothing at all for a while.
+ * An app server of the fault suite. It runs scopes as ordered, and notes in a file at once which scope enters
+ * under which token, what it sees, and which one leaves. On demand it stays in a scope, or blocks its event
+ * loop.
  */
 import 'reflect-metadata';
 import { Body, Controller, Get, HttpCode, Module, NotFoundException, Param, Post } from '@nestjs/common';
@@ -17,6 +18,7 @@ import {
   type SessionHandle,
 } from '#locked-session';
 import type { Token } from '#protocol';
+import { traceOption } from '../traces/trace-folder.js';
 import {
   attributes,
   moment,
@@ -27,7 +29,10 @@ import {
   type Seen,
 } from './history.js';
 
-/** A session's handle, where every attribute is a list of marks. Its token is the library's own business, but the history needs it. */
+/**
+ * A session's handle, as if every attribute were a list of marks. Its token is internal, but the history
+ * needs it.
+ */
 interface Lists {
   get(name: string): readonly string[] | undefined;
   draft(name: string, initial: () => string[]): string[];
@@ -42,7 +47,7 @@ const notes = openSync(process.env.NOTES!, 'a');
 const note = (what: Note) => writeSync(notes, `${JSON.stringify(what)}\n`);
 const seenLast = new Map<string, readonly string[]>();
 
-/** Those that stay inside, by their ids. */
+/** Scopes that stay inside, by their ids. */
 const staying = new Map<string, () => void>();
 const arrivals = new EventEmitter().setMaxListeners(0);
 
@@ -50,7 +55,10 @@ const arrivals = new EventEmitter().setMaxListeners(0);
 class OrdersController {
   constructor(private readonly sessions: LockedSessions) {}
 
-  /** Answers with `{ entered }`, the moment of entering, or with the `{ code }` of an error, and `aborted` when the signal told the handler. */
+  /**
+   * Answers with `entered`, the moment of entering, or the `code` of an error, and `aborted` as the signal
+   * said.
+   */
   @Post('orders')
   @HttpCode(200)
   async run(@Body() order: Order): Promise<object> {
@@ -74,7 +82,7 @@ class OrdersController {
     }
   }
 
-  /** Answers when the one that stays is inside. */
+  /** Answers when the scope is inside. */
   @Get('inside/:id')
   async untilInside(@Param('id') id: string): Promise<void> {
     if (!staying.has(id)) await once(arrivals, id);
@@ -88,7 +96,7 @@ class OrdersController {
     go();
   }
 
-  /** Answers, and then this process does nothing for so long. */
+  /** Answers, and then blocks the event loop for so long. */
   @Post('block/:ms')
   @HttpCode(204)
   block(@Param('ms') ms: string): void {
@@ -129,7 +137,7 @@ class OrdersController {
   }
 }
 
-/** Resolves when it is let go (false), or when its lock is lost (true). */
+/** Resolves when the scope may leave (false), or when its lock is lost (true). */
 async function stay(id: string, signal: AbortSignal): Promise<boolean> {
   const go = new Promise<boolean>((resolve) => staying.set(id, () => resolve(false)));
   const lost = once(signal, 'abort').then(() => true);
@@ -139,14 +147,14 @@ async function stay(id: string, signal: AbortSignal): Promise<boolean> {
   return aborted;
 }
 
-/** What the scope has to itself in the end, and what it reads. */
+/** The attributes that the scope has locked at its end, for writing and for reading. */
 function locksOf({ task, attribute }: Order): Locks {
   if (task === 'read') return { write: [], read: attributes };
   if (task === 'nested') return { write: attribute === 'a' ? ['a', 'b'] : ['b', 'a'], read: [] };
   return { write: task === 'both' || task === 'whole' ? attributes : [attribute], read: [] };
 }
 
-/** What it locks at the beginning. */
+/** The attributes that it locks at its beginning. */
 function locked({ task, attribute }: Order, locks: Locks): RunOptions {
   if (task === 'whole') return {};
   return task === 'nested' ? { write: [attribute] } : locks;
@@ -162,7 +170,7 @@ function see(session: string, name: Attribute, handle: Lists): Seen {
   return { same, more: list.slice(same) };
 }
 
-/** An unset variable leaves the library's default. */
+/** An unset variable keeps the library's default. */
 function options(env: NodeJS.ProcessEnv): LockedSessionOptions {
   const number = (text: string | undefined) => (text === undefined ? undefined : Number(text));
   return {
@@ -174,6 +182,8 @@ function options(env: NodeJS.ProcessEnv): LockedSessionOptions {
     commitWaitMs: number(env.COMMIT_WAIT_MS),
     drainBudgetMs: number(env.DRAIN_BUDGET_MS),
     heldSessions: number(env.HELD_SESSIONS),
+    ...traceOption(env),
+    ...(env.WRITE_BACK_MS && { writePolicy: 'write-back', writeBackMs: number(env.WRITE_BACK_MS) }),
   };
 }
 

@@ -1,10 +1,13 @@
-// The judge of histories notices what must never be: small histories, each with one thing wrong. A judge that misses these proves nothing by its silence.
+/** The checker of histories finds each planted fault: small histories, each with one thing wrong. */
 import { describe, expect, it } from 'vitest';
 import type { Token } from '#protocol';
 import { judge } from './checker.js';
 import type { History, Request, Task, Visit } from './history.js';
 
-/** One request and its visit, at second `at`, under the token [1, `grant`]; it saw `saw` on list `a`, and is answered half a second later. */
+/**
+ * One request and its visit, at second `at`, under the token [1, `grant`]. It saw `saw` in list `a`, and is
+ * answered half a second later.
+ */
 interface Step {
   readonly id: string;
   readonly at: number;
@@ -12,7 +15,7 @@ interface Step {
   readonly saw: readonly string[];
   readonly task?: Task;
   readonly code?: string;
-  /** How long it was inside, in seconds. */
+  /** Its seconds inside. */
   readonly inside?: number;
   readonly never?: 'entered' | 'answered';
 }
@@ -45,18 +48,18 @@ function historyOf(steps: readonly Step[], a: readonly string[], b: readonly str
 const first: Step = { id: 'first', at: 1, grant: 1, saw: [] };
 const second: Step = { id: 'second', at: 2, grant: 2, saw: ['first'] };
 
-it('finds nothing wrong with what may be', () => {
+it('accepts a correct history', () => {
   expect(judge(historyOf([first, second], ['first', 'second']))).toEqual([]);
   const broken = { ...second, code: 'connection-broke' };
   expect(judge(historyOf([first, broken], ['first', 'second']))).toEqual([]);
   expect(judge(historyOf([first, broken], ['first']))).toEqual([]);
   expect(judge(historyOf([first, { ...second, code: 'lock-lost' }], ['first']))).toEqual([]);
-  // A paused holder, still inside while the next one is, and refused.
+  // A paused holder is still inside while the next one is, and is refused.
   const paused = { ...first, inside: 5, code: 'lock-lost' };
   expect(judge(historyOf([paused, { ...second, saw: [] }], ['second']))).toEqual([]);
 });
 
-describe('notices', () => {
+describe('finds', () => {
   it.each<[what: string, steps: readonly Step[], a: readonly string[], b: readonly string[], told: string]>([
     ['a lost change', [first, second], ['second'], [], 'the end does not see first, acknowledged before,'],
     ['a doubled change', [first, second], ['first', 'first', 'second'], [], 'the end sees a change twice'],
@@ -69,7 +72,7 @@ describe('notices', () => {
       'the end sees first, which was refused,',
     ],
     [
-      'a change by one who never came in',
+      'a change by a scope that never entered',
       [{ ...first, code: 'connection-broke', never: 'entered' }],
       ['first'],
       [],
@@ -93,14 +96,14 @@ describe('notices', () => {
       'a stale write: first, of token 1.1, came after second, of 1.2,',
     ],
     [
-      'a view of what comes later',
+      'a view of a later change',
       [{ ...first, saw: ['second'] }, second],
       ['first', 'second'],
       [],
       'first, of token 1.1, sees second, of 1.2,',
     ],
     [
-      'changes in another order than their locks',
+      'changes in another order than their grants',
       [first, second],
       ['second', 'first'],
       [],

@@ -1,20 +1,20 @@
 /**
- * Judges a history: whatever was killed, paused or cut, what was acknowledged is there exactly once, what failed is not, and no process changed or read anything
- * under a lock that was somebody else's by then. The rules for lists are the simulator's (test/simulation/marks.ts); those for tokens need to know nothing but
- * their order.
+ * Judges a history. Each acknowledged change must be there exactly once, and no failed one. No process may
+ * change or read a session under a lock that another one has by then. The rules for lists are the simulator's
+ * (test/simulation/checks/marks.ts). Those for tokens know only the order of tokens.
  */
 import { errorStatus, type LockedSessionErrorCode } from '#locked-session';
 import { compareTokens, type Token } from '#protocol';
-import { clash, wrongInList, type Mark, type Outcome } from '../simulation/marks.js';
+import { clash, wrongInList, type Mark, type Outcome } from '../simulation/checks/marks.js';
 import { attributes, type Attribute, type History, type Request, type Visit } from './history.js';
 
-/** A mark that a request was to make: when it is known to be made, and under which token if any. */
+/** A mark that a request should make: when it is known to be made, and under which token, if any. */
 interface Made extends Mark {
   readonly acknowledgedAt: number;
   readonly token: Token | undefined;
 }
 
-/** What is wrong with the history, in words; nothing when all is well. */
+/** All that is wrong with the history, as sentences. */
 export function judge(history: History): string[] {
   const bySession = new Map<string, Request[]>();
   for (const request of history.requests) {
@@ -28,11 +28,11 @@ export function judge(history: History): string[] {
   ];
 }
 
-/** What became of a request's changes, those that it committed on the way apart. */
+/** The marks of a request. Those of a commit within the scope are apart. */
 export function outcomeOf({ code, end }: Request, visit: Visit | undefined): Outcome {
   if (!Number.isFinite(end)) return 'unknown';
   if (code === undefined) return 'acknowledged';
-  // Whoever never came in has changed nothing, also when nobody is left to say so.
+  // A scope that never entered has changed nothing, even if its request was not answered.
   if (!visit) return 'refused';
   return isDocumented(code) && code !== 'outcome-unknown' ? 'refused' : 'unknown';
 }
@@ -68,7 +68,7 @@ function* judgeEnd(list: readonly string[], made: ReadonlyMap<string, Made>, at:
   }
 }
 
-/** What a scope saw when it came in: all of the locks before its own, nothing of later ones. */
+/** A scope must see at its beginning all changes of earlier grants, and none of later ones. */
 function* judgeView(
   visit: Visit,
   request: Request,
@@ -80,7 +80,7 @@ function* judgeView(
   if (!list) return;
   const at = `in '${attribute}' of ${request.session}`;
   const due = [...made.values()].filter(({ acknowledgedAt }) => acknowledgedAt < request.begin);
-  // What a neighbour changed may be seen before it is durable: if it never was, whoever saw it fails with it.
+  // A scope may see another one's change before it is durable. If it never becomes durable, both must fail.
   const isSure = outcomeOf(request, visit) === 'acknowledged';
   for (const wrong of wrongInList(
     list,
@@ -102,7 +102,7 @@ function* judgeView(
   }
 }
 
-/** What changes both lists changes both or none. */
+/** A request for both lists must change both or none. */
 function* judgeWholes(
   requests: readonly Request[],
   left: Readonly<Record<Attribute, readonly string[]>>,
@@ -115,7 +115,7 @@ function* judgeWholes(
   }
 }
 
-/** Who was inside at the same time as whom. `visits` in the order of entering. */
+/** Visits that overlap. `visits` are in the order of entering. */
 function* judgeTurns(
   visits: readonly Visit[],
   orders: ReadonlyMap<string, Request>,
@@ -126,18 +126,32 @@ function* judgeTurns(
   for (const visit of visits) {
     inside = inside.filter(({ left = Infinity }) => left > visit.entered);
     for (const other of inside) {
-      if (compareTokens(other.token, visit.token) === 0) {
-        const both = clash(visit, other);
-        if (both) yield `${visit.id} and ${other.id} are both at '${both}' of ${session}`;
-      } else if (outcomeOf(orders.get(other.id)!, other) === 'acknowledged') {
-        yield `${visit.id}, of token ${visit.token.join('.')}, came into ${session} while ${other.id}, of ${other.token.join('.')}, was inside, and that was acknowledged`;
-      }
+      const wrong = wrongInMeeting(visit, other, orders, session);
+      if (wrong) yield wrong;
     }
     inside.push(visit);
     if (newest && compareTokens(visit.token, newest.token) < 0)
       yield `${visit.id} enters ${session} under ${visit.token.join('.')}, after ${newest.id} under ${newest.token.join('.')}`;
     else newest = visit;
   }
+}
+
+/**
+ * What is wrong when `visit` enters while `other` is inside: each attribute is one scope's, and each token's
+ * scopes are among themselves.
+ */
+function wrongInMeeting(
+  visit: Visit,
+  other: Visit,
+  orders: ReadonlyMap<string, Request>,
+  session: string,
+): string | undefined {
+  if (compareTokens(other.token, visit.token) === 0) {
+    const both = clash(visit, other);
+    return both && `${visit.id} and ${other.id} are both at '${both}' of ${session}`;
+  }
+  if (outcomeOf(orders.get(other.id)!, other) !== 'acknowledged') return undefined;
+  return `${visit.id}, of token ${visit.token.join('.')}, came into ${session} while ${other.id}, of ${other.token.join('.')}, was inside, and that was acknowledged`;
 }
 
 function undocumented({ id, session, task, end, code }: Request): string[] {

@@ -1,11 +1,11 @@
-// A short run of the fault suite under a fixed seed: whatever is killed, paused and cut, nothing is lost and nothing is done twice. Longer ones: `npm run fault`.
+/** A short run of the fault suite under a fixed seed. `npm run fault` has longer ones. */
 import { expect, it } from 'vitest';
 import { run } from './run.js';
 
 const seed = 7;
 
 it.each(['partitioned', 'per-session'] as const)(
-  'queues %s: loses nothing and does nothing twice while servers, stores and the broker are killed, paused and cut for 25 s',
+  'queues %s: no change is lost or doubled while servers, stores and the broker are killed, paused and cut for 25 s',
   async (queues) => {
     const lines: string[] = [];
     const log = (line: string) => lines.push(line);

@@ -1,6 +1,6 @@
 /**
- * What the faults happen to: a RabbitMQ, stores of which one stands by, and app servers, all processes of their own, each of them with a proxy of its own between it and
- * RabbitMQ. Whatever is started through it is gone after `stop`.
+ * The processes that the faults strike: a RabbitMQ, stores of which one stands by, and app servers, each with
+ * a proxy of its own in front of RabbitMQ. `stop` ends all that was started.
  */
 import { randomUUID } from 'node:crypto';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -8,15 +8,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { EventEmitter, once } from 'node:events';
 import { removeAmqpDeployment } from '#broker';
-import { leaveLastWill } from '../../scripts/last-will.js';
-import { startPrivateRabbitmq } from '../../scripts/private-rabbitmq.js';
-import { startProcess, type RunningProcess } from '../../scripts/processes.js';
+import { cleanUpOnExit } from '../../scripts/processes/exit-cleanup.js';
+import { startPrivateRabbitmq } from '../../scripts/services/private-rabbitmq.js';
+import { startProcess, type RunningProcess } from '../../scripts/processes/processes.js';
 import { TcpProxy } from '../contract/tcp-proxy.js';
+import { TraceFolder, wrongIn } from '../traces/trace-folder.js';
 import { moment, visitsOf, type Attribute, type Order, type Visit } from './history.js';
 
 type Env = Readonly<Record<string, string>>;
 
-/** What an app server says of a scope that it ran: when it came in, the code of the error, and whether its signal told it. */
+/**
+ * An app server's answer about a scope: when it entered, the code of its error, and whether its signal was
+ * aborted.
+ */
 export interface Answer {
   readonly entered: number;
   readonly aborted: boolean;
@@ -25,13 +29,13 @@ export interface Answer {
 
 export interface Rabbitmq {
   readonly url: string;
-  /** Missing when it is not ours to kill. */
+  /** Undefined when the suite may not kill it. */
   readonly kill?: () => Promise<void>;
   readonly restart?: () => Promise<void>;
   stop(): Promise<void>;
 }
 
-/** A RabbitMQ that may be killed, where one is installed; else the one that AMQP_URL names. */
+/** A private RabbitMQ, which may be killed, if one is installed. Otherwise the one that AMQP_URL names. */
 export async function findRabbitmq(): Promise<Rabbitmq> {
   try {
     return await startPrivateRabbitmq();
@@ -44,22 +48,25 @@ export async function findRabbitmq(): Promise<Rabbitmq> {
 
 export interface FleetOptions {
   readonly partitions?: number;
-  /** Settings of the stores, over those of the suite. */
+  /** Settings of the stores, which override those of the suite. */
   readonly store?: Env;
   readonly servers?: Env;
-  /** Called with every line that a process prints. */
+  /** Called with each line that a process prints. */
   readonly log?: ((line: string) => void) | undefined;
 }
 
 export class Fleet {
   readonly members = new Set<Member>();
+  private readonly traces: TraceFolder;
 
   private constructor(
     readonly broker: Rabbitmq,
     private readonly folder: string,
     private readonly prefix: string,
     private readonly options: FleetOptions,
-  ) {}
+  ) {
+    this.traces = new TraceFolder(join(folder, 'traces'));
+  }
 
   /** Starts nothing yet. */
   static async create(broker: Rabbitmq, options: FleetOptions = {}): Promise<Fleet> {
@@ -87,7 +94,7 @@ export class Fleet {
     return new AppServer(await this.add(name, script, settings, /listening on (http:\S+)/));
   }
 
-  /** What the scopes of all servers so far have noted, by the ids of their orders. */
+  /** The visits that all servers have noted so far, by the ids of their orders. */
   async visits(): Promise<Map<string, Visit>> {
     const visits = new Map<string, Visit>();
     for (const member of this.members)
@@ -95,7 +102,7 @@ export class Fleet {
     return visits;
   }
 
-  /** What the scopes of all lives of an app server have noted. */
+  /** The visits that an app server has noted in all its lives. */
   async noted({ name, lives }: Member): Promise<Visit[]> {
     const visits: Visit[] = [];
     for (let life = 1; life <= lives; life++) {
@@ -103,6 +110,11 @@ export class Fleet {
       visits.push(...visitsOf(notes));
     }
     return visits;
+  }
+
+  /** What `locked-session verify` finds in the traces of all processes so far, and what it does not know. */
+  async wrongInTraces(): Promise<string[]> {
+    return wrongIn(await this.traces.verify());
   }
 
   async stop(): Promise<void> {
@@ -117,33 +129,42 @@ export class Fleet {
 
   private async add(name: string, script: string, env: Env, ready: RegExp): Promise<Member> {
     const proxy = await TcpProxy.start(this.broker.url);
-    const places = { AMQP_URL: proxy.url, AMQP_PREFIX: this.prefix };
-    const member = new Member(name, script, proxy, { ...env, ...places }, ready, this.options.log);
+    const places = { AMQP_URL: proxy.url, AMQP_PREFIX: this.prefix, ...this.traces.env };
+    const member = new Member({ name, script, env: { ...env, ...places }, ready }, proxy, this.options.log);
     this.members.add(member);
     await member.start();
     return member;
   }
 }
 
-/** A place for one process after the other of the same kind. */
+interface MemberProgram {
+  readonly name: string;
+  readonly script: string;
+  readonly env: Env;
+  /** Matches the line that says that it can be used. */
+  readonly ready: RegExp;
+}
+
+/** A member of the fleet: one process after the other of the same kind. */
 export class Member {
   lives = 0;
   state: 'runs' | 'paused' | 'down' | 'starting' = 'down';
-  /** What it printed last when it ended though nobody had ended it. */
+  /** The last output of processes that ended by themselves. */
   readonly deaths: string[] = [];
-  /** Something is being done to it. */
+  /** The nemesis works on it. */
   isStruck = false;
   private process: RunningProcess | undefined;
   private readonly lines = new EventEmitter().setMaxListeners(0);
 
   constructor(
-    readonly name: string,
-    private readonly script: string,
+    private readonly program: MemberProgram,
     readonly proxy: TcpProxy,
-    private readonly env: Env,
-    private readonly ready: RegExp,
     private readonly log: ((line: string) => void) | undefined,
   ) {}
+
+  get name(): string {
+    return this.program.name;
+  }
 
   get match(): RegExpExecArray {
     return this.process!.match;
@@ -152,7 +173,7 @@ export class Member {
   async start(): Promise<void> {
     this.state = 'starting';
     this.lives++;
-    const { name, script, env, ready } = this;
+    const { name, script, env, ready } = this.program;
     const notes = env.NOTES && { NOTES: `${env.NOTES}.${this.lives}` };
     const log = (line: string) => {
       this.log?.(line);
@@ -175,11 +196,11 @@ export class Member {
     await this.process?.kill(signal);
   }
 
-  /** Should we be gone before `resume`, it goes on, and then notices that we are. */
+  /** If this process ends before `resume`, the member continues, and then notices that end. */
   pause(): void {
     this.state = 'paused';
     const { pid } = this.process!;
-    leaveLastWill('kill -s CONT "$1"', String(pid));
+    cleanUpOnExit('kill -s CONT "$1"', String(pid));
     process.kill(pid, 'SIGSTOP');
   }
 
@@ -188,7 +209,11 @@ export class Member {
     process.kill(this.process!.pid, 'SIGCONT');
   }
 
-  /** Resolves when it has printed such a line, be it before. */
+  signal(signal: NodeJS.Signals): void {
+    process.kill(this.process!.pid, signal);
+  }
+
+  /** Resolves when it has printed such a line, also before the call. */
   async says(pattern: RegExp): Promise<void> {
     while (!pattern.test(this.process!.output())) await once(this.lines, 'line');
   }
@@ -207,7 +232,7 @@ export class AppServer {
     return this.member.name;
   }
 
-  /** Has a scope run. Rejects when the connection breaks before it is answered. */
+  /** Runs a scope. Rejects when the connection breaks before the answer. */
   async run(order: Order): Promise<Answer> {
     const body = JSON.stringify(order);
     const headers = { 'content-type': 'application/json' };
@@ -220,10 +245,12 @@ export class AppServer {
     if (code) throw new Error(`${this.name} cannot read ${session}: ${code}`);
   }
 
-  /** Has a scope come in and stay. Resolves when it is inside, with what lets it go and what it is answered. */
+  /**
+   * Runs a scope that stays. Resolves when it is inside, with its answer and a function that lets it leave.
+   */
   async enter(session: string, id: string, attribute: Attribute = 'a', waitMs?: number): Promise<Stay> {
     const answer = this.run({ id, session, task: 'stay', attribute, forMs: 0, ...(waitMs && { waitMs }) });
-    answer.catch(() => {}); // the test looks when it is time
+    answer.catch(() => {}); // the test looks later
     await Promise.race([this.call('GET', `inside/${id}`), answer]);
     return { answer, leave: async () => void (await this.call('POST', `go/${id}`)) };
   }
@@ -232,7 +259,7 @@ export class AppServer {
     return (await this.call('GET', 'counters')).json() as Promise<Record<string, number>>;
   }
 
-  /** It does nothing at all for so long. */
+  /** Blocks its event loop for so long. */
   async block(ms: number): Promise<void> {
     await this.call('POST', `block/${ms}`);
   }
@@ -249,7 +276,7 @@ export interface Stay {
   leave(): Promise<void>;
 }
 
-/** Resolves with how long it took until `holds`, in milliseconds; rejects when that is longer than `limitMs`. */
+/** Resolves when `holds`, with the milliseconds that it took. Rejects after `limitMs`. */
 export async function until(
   holds: () => boolean | Promise<boolean>,
   limitMs: number,

@@ -1,6 +1,6 @@
 /**
- * What a run leaves behind: what every request asked for and was answered, what its scope saw inside the app server, which faults there were, and
- * what was left at the end. Plain data, kept as lines of JSON, so that a run can be judged, and judged again, after it is over.
+ * The history of a run: each request with its answer, each scope inside an app server, the faults, and the
+ * sessions at the end. It is plain data, kept as lines of JSON, so that a run can be judged again later.
  */
 import { writeFile } from 'node:fs/promises';
 import type { LockedSessionErrorCode } from '#locked-session';
@@ -12,32 +12,39 @@ export const moment = (): number => Number(process.hrtime.bigint()) / 1e6;
 export const attributes = ['a', 'b'] as const;
 export type Attribute = (typeof attributes)[number];
 
-/** What a scope does: puts marks on lists, one way or another, or only reads. */
-export const tasks = ['append', 'both', 'whole', 'nested', 'commits', 'slow', 'read', 'stay'] as const;
+/** A scope's work: it appends marks to lists in one of several ways, or only reads. */
+const tasks = ['append', 'both', 'whole', 'nested', 'commits', 'slow', 'read', 'stay'] as const;
 export type Task = (typeof tasks)[number];
 
-/** What an app server is asked to do. Its marks are `<id>` on every attribute that it writes; `commits` makes `<id>+` after its commit. */
+/**
+ * An order to an app server. Its mark is `<id>` in each attribute that it writes. `commits` makes `<id>+`
+ * after its commit.
+ */
 export interface Order {
   readonly id: string;
   readonly session: string;
   readonly task: Task;
   /** Written by `append`, `commits`, `slow` and `stay`. */
   readonly attribute: Attribute;
-  /** How long the handler stays inside. */
+  /** The handler's time inside. */
   readonly forMs: number;
   readonly waitMs?: number;
 }
 
-/** The order, and what came of it for the client. */
+export function append(session: string, id: string): Order {
+  return { id, session, task: 'append', attribute: 'a', forMs: 0 };
+}
+
+/** An order and its answer. */
 export interface Request extends Order {
   readonly server: string;
   readonly begin: number;
   end: number;
-  /** The code of a documented error, or what else it was answered. */
+  /** The code of a documented error, or another answer. */
   code?: LockedSessionErrorCode | 'connection-broke' | (string & {});
 }
 
-/** Notes of an app server, written down as they happen: what stands there is known even when the process is killed at once. */
+/** Notes of an app server. They are written at once, so that a kill does not lose them. */
 export type Note = Entry | { readonly kind: 'committed' | 'left'; readonly id: string; readonly at: number };
 
 /** A scope has begun, under this token, with these attributes locked. */
@@ -52,13 +59,13 @@ export interface Entry {
   readonly saw: Partial<Record<Attribute, Seen>>;
 }
 
-/** A list, told by how much of the list that this process noted last for the same attribute it begins with. */
+/** A list, as the length of its common beginning with the list that this process noted last, and the rest. */
 export interface Seen {
   readonly same: number;
   readonly more: readonly string[];
 }
 
-/** A scope as the notes tell it. */
+/** A scope by its notes. */
 export interface Visit {
   readonly id: string;
   readonly session: string;
@@ -83,11 +90,11 @@ export interface History {
   readonly requests: readonly Request[];
   readonly visits: ReadonlyMap<string, Visit>;
   readonly faults: readonly Fault[];
-  /** What an app server that was never disturbed read at the end. */
+  /** The sessions that an undisturbed app server read at the end. */
   readonly left: ReadonlyMap<string, Readonly<Record<Attribute, readonly string[]>>>;
 }
 
-/** The visits that one process noted. A last line that was cut off by the end of the process does not count. */
+/** The visits that one process noted. A last line that a kill cut off does not count. */
 export function visitsOf(notes: string): Visit[] {
   const visits = new Map<string, Visit>();
   const lists = new Map<string, readonly string[]>();

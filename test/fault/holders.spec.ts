@@ -1,8 +1,11 @@
-// What becomes of a session whose holder is killed, stopped, paused or blocked: scripted, on real processes, with figures. The rules are 8 to 11 of docs/PROTOCOL.md.
+/**
+ * Rules 8 to 11 of docs/PROTOCOL.md: a session whose holder is killed, stopped, paused or blocked. Scripted,
+ * on real processes, with figures.
+ */
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
-import { figure } from './figures.js';
+import { busyMs, figure } from './figures.js';
 import { Fleet, findRabbitmq, until, type AppServer, type FleetOptions, type Rabbitmq } from './fleet.js';
-import { moment, type Order } from './history.js';
+import { append, moment, type Order } from './history.js';
 
 let rabbitmq: Rabbitmq;
 beforeAll(async () => {
@@ -18,25 +21,17 @@ async function fleetOf(options: FleetOptions): Promise<{ fleet: Fleet; one: AppS
   return { fleet, one, two };
 }
 
-const append = (session: string, id: string): Order => ({
-  id,
-  session,
-  task: 'append',
-  attribute: 'a',
-  forMs: 0,
-});
-
-/** Has another server ask for what this one holds, and resolves when the holder knows that it does. */
+/** Another server asks for sessions that this one holds. Resolves when the holder is recalled. */
 async function waitFor(holder: AppServer, waiter: AppServer, ...orders: readonly Order[]) {
   const { recalls } = await holder.counters();
   const answers = orders.map((order) => waiter.run(order));
-  for (const answer of answers) answer.catch(() => {}); // the test looks when it is time
+  for (const answer of answers) answer.catch(() => {}); // the test looks later
   const asked = async () => (await holder.counters()).recalls === recalls! + orders.length;
   await until(asked, 5_000, 'the holder is recalled');
   return answers;
 }
 
-/** What a server that has nothing to do with it sees in the end. */
+/** The list that an uninvolved server sees at the end. */
 async function listOf(fleet: Fleet, session: string): Promise<readonly string[]> {
   const reader = await fleet.server(`reader of ${session}`);
   await reader.read(session);
@@ -46,10 +41,10 @@ async function listOf(fleet: Fleet, session: string): Promise<readonly string[]>
 
 it.each([
   { policy: 'wait-for-lease', leaseMs: 2_000, withinMs: 2_500 },
-  // The store notices when it sends something there: when the one that waits repeats its request.
-  { policy: 'revoke', leaseMs: 60_000, withinMs: 1_750 },
+  // The store notices when it sends to the dead holder: when the waiter repeats its request.
+  { policy: 'revoke', leaseMs: 60_000, withinMs: 750 },
 ])(
-  'a holder is killed in a scope: the next one is granted in time ($policy)',
+  'grants to the next waiter in time when the holder is killed in a scope ($policy)',
   async ({ policy, leaseMs, withinMs }) => {
     const store = { STORE_LEASE_MS: `${leaseMs}`, STORE_UNREACHABLE_HOLDER: policy };
     const { fleet, one, two } = await fleetOf({ store });
@@ -63,12 +58,12 @@ it.each([
 
     expect(code).toBeUndefined();
     figure(`killed holder, ${policy}, lease ${leaseMs} ms: granted after`, entered - killed);
-    expect(entered - killed).toBeLessThan(withinMs);
+    expect(entered - killed).toBeLessThan(withinMs + busyMs);
     expect(await listOf(fleet, 's')).toEqual(['committed', 'next']);
   },
 );
 
-it('a holder is stopped: what runs ends well, and the next one is granted at once', async () => {
+it('lets running scopes end well when the holder is stopped, and grants to the next waiter at once', async () => {
   const { fleet, one, two } = await fleetOf({ store: { STORE_LEASE_MS: '60000' } });
   const last = one.run({ ...append('s', 'last'), task: 'slow', forMs: 600 });
   await until(async () => (await fleet.noted(one.member)).length > 0, 5_000, 'it is inside');
@@ -80,11 +75,11 @@ it('a holder is stopped: what runs ends well, and the next one is granted at onc
   expect(code).toBeUndefined();
   const [visit] = await fleet.noted(one.member);
   figure('stopped holder: granted after its last scope by', entered - visit!.left!);
-  expect(entered - visit!.left!).toBeLessThan(100);
+  expect(entered - visit!.left!).toBeLessThan(100 + busyMs);
   expect(await listOf(fleet, 's')).toEqual(['last', 'next']);
 });
 
-it('a holder that stops with unused locks leaves nothing behind to wait for', async () => {
+it('grants unused locks of a stopped holder at once', async () => {
   const { one, two } = await fleetOf({ store: { STORE_LEASE_MS: '60000' } });
   await one.run(append('s', 'last'));
   await one.member.kill('SIGTERM');
@@ -92,19 +87,21 @@ it('a holder that stops with unused locks leaves nothing behind to wait for', as
   const { entered, code } = await two.run(append('s', 'next'));
   expect(code).toBeUndefined();
   figure('stopped holder, lock unused: granted after', entered - asked);
-  expect(entered - asked).toBeLessThan(100);
+  expect(entered - asked).toBeLessThan(100 + busyMs);
 });
 
-it('a holder is paused in 20 scopes past its lease, and goes on: none of its changes comes after a later one', async () => {
+it('applies no change of a holder that was paused in 20 scopes past its lease', async () => {
   const { fleet, one, two } = await fleetOf({ store: { STORE_LEASE_MS: '1000' } });
   const sessions = Array.from({ length: 20 }, (_, at) => `s${at}`);
-  // Half of them look at their signal; the others commit as soon as they can.
+  // Half of them look at their signal. The others commit as soon as they can: their time ends during the
+  // pause.
+  const slowMs = 3_000;
   const stays = await Promise.all(
     sessions.slice(0, 10).map((session) => one.enter(session, `${session}-old`)),
   );
   const slow = sessions
     .slice(10)
-    .map((session) => one.run({ ...append(session, `${session}-old`), task: 'slow', forMs: 500 }));
+    .map((session) => one.run({ ...append(session, `${session}-old`), task: 'slow', forMs: slowMs }));
   const inside = async () => (await fleet.noted(one.member)).length === sessions.length;
   await until(inside, 5_000, 'all are inside');
   const next = await waitFor(one, two, ...sessions.map((session) => append(session, `${session}-new`)));
@@ -112,6 +109,7 @@ it('a holder is paused in 20 scopes past its lease, and goes on: none of its cha
   one.member.pause();
   const paused = moment();
   const answers = await Promise.all(next);
+  await until(() => moment() - paused > slowMs, 2 * slowMs, 'the slow scopes are due');
   one.member.resume();
 
   figure(
@@ -127,12 +125,12 @@ it('a holder is paused in 20 scopes past its lease, and goes on: none of its cha
   expect(seen.map(({ saw }) => saw.a)).toEqual(sessions.map((session) => [`${session}-new`]));
 });
 
-it('a holder does nothing for three leases while nobody waits: it goes on with its lock', async () => {
+it('keeps the lock of a holder that is blocked for three leases while nobody waits', async () => {
   const { fleet, one } = await fleetOf({ store: { STORE_LEASE_MS: '1000' } });
   await one.run(append('s', 'before'));
   const begun = moment();
   await one.block(3_000);
-  // The answer to whatever is asked comes when it does something again.
+  // It answers when its event loop runs again.
   await until(async () => (await one.counters()) && moment() - begun > 2_900, 10_000, 'it answers again');
   const { entered, code } = await one.run(append('s', 'after'));
 

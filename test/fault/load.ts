@@ -1,14 +1,15 @@
 /**
- * The load on a fleet: clients, some for each app server, that send one request after the other and write down what they asked for and what they were answered. A few
- * sessions are in use at a time, each by everybody; one that is full gives way to a new one.
+ * The load on a fleet: clients, some for each app server, that send one request after the other and record
+ * order and answer. A few sessions are in use at a time, each by all clients. A full one is replaced by a new
+ * one.
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pass } from 'node:timers/promises';
-import { Random } from '../simulation/world.js';
+import { Random } from '../simulation/world/world.js';
 import type { AppServer } from './fleet.js';
 import { attributes, moment, type Request, type Task } from './history.js';
 
-/** Requests of which a session has enough. */
+/** The requests after which a session is full. */
 const full = 300;
 const usual: readonly Task[] = [
   'append',
@@ -22,6 +23,12 @@ const usual: readonly Task[] = [
   'read',
   'read',
 ];
+
+/** For how long a scope stays inside. */
+function lengthOf(task: Task, random: Random): number {
+  if (task === 'slow') return random.next() * random.pick([50, 50, 800]);
+  return random.chance(0.2) ? random.next() * 5 : 0;
+}
 
 export class Load {
   readonly requests: Request[] = [];
@@ -47,7 +54,7 @@ export class Load {
     return this.requests.filter(({ end, code }) => Number.isFinite(end) && code === undefined).length;
   }
 
-  /** Sessions that were ever asked for. */
+  /** All sessions so far. */
   get all(): string[] {
     return [...new Set(this.requests.map(({ session }) => session))];
   }
@@ -61,7 +68,7 @@ export class Load {
     }
   }
 
-  /** No more requests; resolves with how many are still not answered when `limitMs` are over. */
+  /** Stops the clients. Resolves with the number of requests that are not answered after `limitMs`. */
   async stop(limitMs: number): Promise<number> {
     this.stopping = true;
     const timer = new AbortController();
@@ -77,12 +84,7 @@ export class Load {
       const { state } = server.member;
       if (state === 'down' || state === 'starting') continue;
       const task = random.pick(usual);
-      const forMs =
-        task === 'slow'
-          ? random.next() * random.pick([50, 50, 800])
-          : random.chance(0.2)
-            ? random.next() * 5
-            : 0;
+      const forMs = lengthOf(task, random);
       const attribute = random.pick(attributes);
       await this.ask(server, {
         id: `${name}.${n}`,

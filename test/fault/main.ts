@@ -1,8 +1,10 @@
 /**
- * `npm run fault -- [--minutes 1] [--seed 1] [--json] [--verbose]`: real processes, real faults, and a history that is checked. Exits 1 on any violation; then the history
- * is kept, and the report says where, and which command has the same faults again.
+ * `npm run fault -- [--minutes 1] [--seed 1] [--json] [--verbose]`: real processes, real faults, and a
+ * history that is checked. It exits 1 on any violation. Then it keeps the history, and prints its place and
+ * the command that repeats the faults.
  */
 import { parseArgs } from 'node:util';
+import { runForHours } from './long-run.js';
 import { run, type RunReport } from './run.js';
 
 const { values } = parseArgs({
@@ -11,24 +13,30 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     longest: { type: 'string', default: '15' },
     queues: { type: 'string', default: 'partitioned' },
-    peers: { type: 'boolean', default: false },
+    hours: { type: 'string' },
+    report: { type: 'string', default: 'fault-report.json' },
+    competitors: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
     verbose: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
 
-const usage = `npm run fault -- [--minutes 1] [--seed 1] [--longest 15] [--queues partitioned] [--json] [--verbose] [--peers]
+const usage = `npm run fault -- [--minutes 1] [--seed 1] [--longest 15] [--queues partitioned] [--json] [--verbose] [--competitors]
+npm run fault -- --hours N [--seed 1] [--report fault-report.json]
   --minutes   how long faults happen
   --seed      decides which, when and for how long; the same seed plans the same
   --longest   the longest pause, cut or stall, in seconds
   --queues    where requests for locks wait: partitioned or per-session
-  --peers     instead, one scripted fault here and with other locks: a holder that is paused past its lease
+  --hours     instead: runs of ten minutes in both layouts, one after the other, for so long
+  --report    where --hours writes its figures as it goes; a run that finds some goes on after them
+  --competitors  instead: one scripted fault here and with other locks: a holder that is paused past its lease
   --json      the report as JSON, and nothing else on stdout
   --verbose   every line that the processes print`;
 
 if (values.help) console.log(usage);
-else if (values.peers) await peers();
+else if (values.competitors) await competitors();
+else if (values.hours !== undefined) process.exitCode = await longRun(Number(values.hours));
 else process.exitCode = await main();
 
 async function main(): Promise<number> {
@@ -53,13 +61,24 @@ async function main(): Promise<number> {
   return report.violations.length > 0 ? 1 : 0;
 }
 
-async function peers(): Promise<void> {
-  const { comparePeers } = await import('./peers.js');
-  const figures = await comparePeers();
+async function longRun(hours: number): Promise<number> {
+  if (!(hours > 0)) {
+    console.error(`--hours must be a number above 0, not '${values.hours}'\n${usage}`);
+    return 2;
+  }
+  const longestFaultMs = number('longest') * 1_000;
+  const log = (line: string) => console.log(line);
+  const report = await runForHours({ hours, seed: number('seed'), longestFaultMs, file: values.report, log });
+  return report.runs.some(({ violations }) => violations.length > 0) ? 1 : 0;
+}
+
+async function competitors(): Promise<void> {
+  const { compareCompetitors } = await import('./competitors.js');
+  const figures = await compareCompetitors();
   if (values.json) return console.log(JSON.stringify(figures, undefined, 2));
   for (const { what, trials, staleWrites, waitedMs } of figures)
     console.log(
-      `${what}: ${staleWrites} stale writes in ${trials} trials; the other one waited ${waitedMs} ms`,
+      `${what}: ${staleWrites} stale writes in ${trials} trials; the other process waited ${waitedMs} ms`,
     );
 }
 
@@ -74,7 +93,7 @@ function told(report: RunReport, replay: string): string {
   return [
     `seed ${report.seed}, ${report.seconds.toFixed(0)} s: ${requests} requests in ${sessions} sessions under ${tokens} grants`,
     `${acknowledged} acknowledged, ${refused} refused, ${unknown} unknown${codes.length > 0 ? ` (${codes.join(', ')})` : ''}`,
-    'faults, and the longest that a session was asked for in vain about them:',
+    'faults, and the longest time without an acknowledged change around each kind:',
     ...faults,
     `${violations.length} violations`,
     ...violations.slice(0, 20).map((violation) => `  ${violation}`),

@@ -1,34 +1,38 @@
 /**
- * Who does the damage: kills, pauses and cuts app servers, stores and the broker, in an order that a seed decides, with calm in between; and heals what it has done. The
- * seed decides what is tried, when and for how long; what the processes are doing at that moment is theirs.
+ * The nemesis kills, pauses and cuts app servers, stores and the broker, with calm in between, and heals what
+ * it has done. A seed decides which fault, when and for how long. It does not decide what the processes do at
+ * that moment.
  */
 import { setTimeout as pass } from 'node:timers/promises';
-import { Random } from '../simulation/world.js';
+import { Random } from '../simulation/world/world.js';
 import type { Member, Rabbitmq } from './fleet.js';
 import { moment, type Fault } from './history.js';
 
-/** `kill` and `stop` (SIGTERM) are followed by a start after `forMs`; what is `cut` cannot connect again for so long; what is `stalled` waits on its way. */
+/**
+ * After `kill` and `stop` (SIGTERM) comes a start, after `forMs`. `cut` allows no connection for so long,
+ * `stall` delays all bytes.
+ */
 const ways = ['kill', 'stop', 'pause', 'cut', 'stall'] as const;
 type Way = (typeof ways)[number];
 
 export interface Blow {
   readonly way: Way;
   readonly on: 'server' | 'store' | 'broker';
-  /** Which of them, counted in a circle. */
+  /** The target's number, modulo their count. */
   readonly which: number;
   readonly forMs: number;
-  /** How long nothing new happens after it is over, in milliseconds. Undefined when the next one comes before it is over. */
+  /** The calm after its end, in milliseconds. Undefined when the next fault comes before its end. */
   readonly calmMs: number | undefined;
 }
 
-/** What happens under this seed, without end. */
+/** The endless plan of a seed. */
 export function* plan(seed: number, longestMs: number): Generator<Blow, never> {
   const random = new Random(seed ^ 0xfa017);
   for (;;) {
     const on = random.pick(['server', 'server', 'server', 'store', 'store', 'broker'] as const);
     const way = on === 'broker' ? 'kill' : random.pick(ways);
-    const most = way === 'kill' || way === 'stop' ? 3_000 : longestMs;
-    const forMs = Math.round(random.chance(0.3) ? random.next() * 300 : random.next() * most);
+    const maxMs = way === 'kill' || way === 'stop' ? 3_000 : longestMs;
+    const forMs = Math.round(random.chance(0.3) ? random.next() * 300 : random.next() * maxMs);
     const calmMs = random.chance(0.75) ? Math.round(300 + random.next() * 3_000) : undefined;
     yield { way, on, which: random.int(0, 11), forMs, calmMs };
   }
@@ -46,7 +50,7 @@ export class Nemesis {
     private readonly log: (line: string) => void,
   ) {}
 
-  /** Follows the plan until `end` (a moment), and resolves when everything is healed. */
+  /** Follows the plan until the moment `end`, and resolves when all is healed. */
   async rage(blows: Iterable<Blow>, end: number): Promise<void> {
     for (const blow of blows) {
       if (moment() >= end) break;

@@ -1,9 +1,9 @@
-/** The part of Redlock 5 that the comparison uses: its package has types, but does not export them. */
+/** The part of Redlock 5 that the comparisons use. Its package has types, but does not export them. */
 declare module 'redlock' {
   import type { Redis } from 'ioredis';
 
   interface Settings {
-    /** -1 for without end. */
+    /** -1 retries for ever. */
     readonly retryCount: number;
     /** In milliseconds. */
     readonly retryDelay: number;
@@ -12,7 +12,8 @@ declare module 'redlock' {
 
   export default class Redlock {
     constructor(clients: Iterable<Redis>, settings?: Partial<Settings>);
-    /** Extends the lock while `routine` runs; aborts the signal when it cannot. */
+    acquire(resources: string[], durationMs: number): Promise<{ release(): Promise<unknown> }>;
+    /** Extends the lock while `routine` runs. Aborts the signal when it cannot. */
     using<T>(
       resources: string[],
       durationMs: number,

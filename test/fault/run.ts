@@ -1,5 +1,5 @@
 /**
- * One run of the fault suite: a fleet under load, a nemesis, a quiet end, and the judgement of what happened. What a run found is told by a report.
+ * One run of the fault suite: a fleet under load, a nemesis, a quiet end, and the judgement of the history.
  */
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,11 +13,11 @@ export interface RunOptions {
   readonly seed: number;
   /** Where requests for locks wait. */
   readonly queues?: 'partitioned' | 'per-session';
-  /** How long faults happen. */
+  /** The time with faults. */
   readonly ms: number;
   /** The longest pause, cut or stall, in milliseconds. */
   readonly longestFaultMs?: number;
-  /** Told what is done, and with `verbose` every line that a process prints. */
+  /** Called with each fault, and with `verbose` also with each line that a process prints. */
   readonly log?: (line: string) => void;
   readonly verbose?: boolean;
 }
@@ -29,28 +29,30 @@ export interface RunReport {
   readonly acknowledged: number;
   readonly refused: number;
   readonly unknown: number;
-  /** How often requests failed with which code. */
+  /** Failed requests by their codes. */
   readonly codes: Readonly<Record<string, number>>;
   readonly sessions: number;
-  /** Grants that were seen in use. */
+  /** Grants that scopes used. */
   readonly tokens: number;
   readonly faults: Readonly<Record<string, FaultFigures>>;
   readonly violations: readonly string[];
-  /** Where the history is kept, when there are violations. */
+  /** The file with the history, after violations. */
   readonly file?: string;
 }
 
 export interface FaultFigures {
   readonly times: number;
-  /** The longest that any session was asked for and nobody was answered, about faults of this kind alone, in milliseconds. */
+  /**
+   * The longest time without an acknowledged change of a wanted session, around faults of this kind alone.
+   */
   readonly longestGapMs: number;
 }
 
-/** What a gap is put down to during which several kinds of faults happened. */
+/** The kind of a gap with several kinds of faults. */
 const several = 'several kinds';
 const leaseMs = 2_000;
 const waitMs = 10_000;
-/** No request may take longer: both of its waits, and as long again for what was under way when all was healed. */
+/** The limit of a request: both of its waits, and as long again for requests before it when all is healed. */
 const answeredWithinMs = 4 * waitMs;
 
 export async function run({
@@ -92,18 +94,19 @@ export async function run({
     const visits = await fleet.visits();
     const history: History = { seed, requests: load.requests, visits, faults: nemesis.faults, left };
     const deaths = [...fleet.members].flatMap(({ name, deaths }) =>
-      deaths.map((output) => `${name} ended by itself; the last it printed:\n${output}`),
+      deaths.map((output) => `${name} ended by itself. Its last output:\n${output}`),
     );
-    return await reportOf(history, (end - begin) / 1_000, deaths);
+    const wrong = [...deaths, ...(await fleet.wrongInTraces())];
+    return await reportOf(history, (end - begin) / 1_000, wrong);
   } finally {
     await fleet.stop();
     await broker.stop();
   }
 }
 
-async function reportOf(history: History, seconds: number, deaths: readonly string[]): Promise<RunReport> {
+async function reportOf(history: History, seconds: number, wrong: readonly string[]): Promise<RunReport> {
   const { seed, requests, visits, faults } = history;
-  const violations = [...deaths, ...judge(history)];
+  const violations = [...wrong, ...judge(history)];
   const outcomes = requests.map((request) => outcomeOf(request, visits.get(request.id)));
   const count = (outcome: string) => outcomes.filter((one) => one === outcome).length;
   const codes: Record<string, number> = {};
@@ -142,7 +145,7 @@ function figuresOf(faults: readonly Fault[], requests: readonly Request[]): Reco
   return figures;
 }
 
-/** For each session, the times during which requests for it were under way and none was acknowledged. */
+/** For each session, the times in which requests were under way and none was acknowledged. */
 function gapsOf(requests: readonly Request[]): { from: number; to: number }[] {
   const gaps: { from: number; to: number }[] = [];
   for (const session of new Set(requests.map((request) => request.session))) {

@@ -1,9 +1,12 @@
-// What becomes of the service when a store or RabbitMQ is killed under load: scripted, on real processes, with figures, and judged like a random run.
+/**
+ * The service when a store or RabbitMQ is killed under load: scripted, on real processes, with figures. The
+ * history is judged.
+ */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { judge } from './checker.js';
-import { figure } from './figures.js';
+import { busyMs, figure } from './figures.js';
 import { Fleet, findRabbitmq, until, type AppServer, type Rabbitmq } from './fleet.js';
-import { moment, type History, type Order } from './history.js';
+import { append, moment, type History } from './history.js';
 import { Load } from './load.js';
 
 const rabbitmq: Rabbitmq = await findRabbitmq();
@@ -18,7 +21,7 @@ afterAll(async () => {
   await rabbitmq.stop();
 });
 
-/** Load on two servers, until the end of the test: then nothing may be lost, doubled or out of order. */
+/** Starts a load on two servers. At its end no change may be lost, doubled or out of order. */
 async function underLoad(seed: number): Promise<void> {
   loaded ??= await Promise.all([fleet.server('loaded 1'), fleet.server('loaded 2')]);
   load = new Load(seed, { pauseMs: 50 });
@@ -26,10 +29,13 @@ async function underLoad(seed: number): Promise<void> {
   await until(() => load.acknowledged >= 100, 10_000, 'the load is under way');
 }
 
-/** How long after `since` a change is acknowledged that is asked for now, in a session of its own: those of the load may be held by slow scopes. */
+/**
+ * The time from `since` until a change of a new session is acknowledged. Slow scopes may hold the load's
+ * sessions.
+ */
 async function untilServed(since: number): Promise<number> {
   const id = `probe-${Math.round(since)}`;
-  const { code } = await loaded[0]!.run(order(id, id));
+  const { code } = await loaded[0]!.run(append(id, id));
   expect(code).toBeUndefined();
   return moment() - since;
 }
@@ -43,19 +49,12 @@ async function judged(seed: number): Promise<void> {
   const { requests } = load;
   const history: History = { seed, requests, visits: await fleet.visits(), faults: [], left };
   expect(judge(history)).toEqual([]);
-  const unsure = requests.filter(({ code }) => code !== undefined && code !== 'lock-circle');
+  expect(await fleet.wrongInTraces()).toEqual([]);
+  const unsure = requests.filter(({ code }) => code !== undefined && code !== 'deadlock');
   expect(unsure).toEqual([]);
 }
 
-const order = (id: string, session: string): Order => ({
-  id,
-  session,
-  task: 'append',
-  attribute: 'a',
-  forMs: 0,
-});
-
-it('the store is killed under load, and another stands by: it takes over at once, and grants in the order of asking', async () => {
+it('a standby takes over at once when the store is killed under load, and grants in the order of requests', async () => {
   const stores = [await fleet.store('store 1'), await fleet.store('store 2')];
   const [holder, second, third] = [
     await fleet.server('holder'),
@@ -66,18 +65,19 @@ it('the store is killed under load, and another stands by: it takes over at once
   const stay = await holder.enter('line', 'first');
   const waits: ReturnType<AppServer['run']>[] = [];
   for (const waiter of [second, third]) {
-    waits.push(waiter.run(order(waiter.name, 'line')));
+    waits.push(waiter.run(append('line', waiter.name)));
     await until(async () => (await waiter.counters()).waiting === 1, 5_000, 'it waits');
-    // What a server says to one partition arrives in order: when something later is answered in both, so much is known.
+    // A server's frames to a partition keep their order. So the store knows the waiter when it answers later
+    // requests in both.
     for (const other of ['x', 'y', 'z', 'w'])
-      await waiter.run(order(`${waiter.name} ${other}`, `${waiter.name}-${other}`));
+      await waiter.run(append(`${waiter.name}-${other}`, `${waiter.name} ${other}`));
   }
 
   const killed = moment();
   await stores[0]!.kill('SIGKILL');
   const ms = await untilServed(killed);
   figure('killed store, another one stands by: the first change after', ms);
-  expect(ms).toBeLessThan(500);
+  expect(ms).toBeLessThan(500 + busyMs);
   await stay.leave();
   expect((await stay.answer).code).toBeUndefined();
   const [early, late] = await Promise.all(waits);
@@ -88,7 +88,7 @@ it('the store is killed under load, and another stands by: it takes over at once
   await Promise.all([holder, second, third].map(({ member }) => member.kill('SIGTERM')));
 });
 
-it('the store is killed under load and started again: nothing is lost, and it goes on', async () => {
+it('loses nothing when the store is killed under load and started again', async () => {
   const store = await fleet.store('store 3');
   await underLoad(2);
   await store.kill('SIGKILL');
@@ -96,20 +96,17 @@ it('the store is killed under load and started again: nothing is lost, and it go
   const started = moment();
   const ms = await untilServed(started);
   figure('killed store, started again: the first change after its start by', ms);
-  expect(ms).toBeLessThan(500);
+  expect(ms).toBeLessThan(500 + busyMs);
   await judged(2);
 });
 
-it.skipIf(!rabbitmq.kill)(
-  'RabbitMQ is killed under load and started again: nothing is lost, and all goes on',
-  async () => {
-    await underLoad(3);
-    await rabbitmq.kill!();
-    await rabbitmq.restart!();
-    const back = moment();
-    const ms = await untilServed(back);
-    figure('killed broker: the first change after its return by', ms);
-    expect(ms).toBeLessThan(2_000);
-    await judged(3);
-  },
-);
+it.skipIf(!rabbitmq.kill)('loses nothing when RabbitMQ is killed under load and started again', async () => {
+  await underLoad(3);
+  await rabbitmq.kill!();
+  await rabbitmq.restart!();
+  const back = moment();
+  const ms = await untilServed(back);
+  figure('killed broker: the first change after its return by', ms);
+  expect(ms).toBeLessThan(1_000 + busyMs);
+  await judged(3);
+});

@@ -1,6 +1,6 @@
 /**
- * The source files of this repository as the house rules see them: where they stand and what they import, read from
- * the syntax tree that the TypeScript compiler makes of them, so that a comment or a string is never taken for an import.
+ * The source files of this repository as the house rules see them: where they stand and what they import.
+ * They are read from the compiler's syntax tree, which takes no comment and no string for an import.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
@@ -8,10 +8,10 @@ import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 
 export interface Source {
-  /** From the root of the repository, with slashes: `libs/protocol/src/codec.ts`. */
+  /** From the root of the repository, with slashes: `libs/protocol/src/wire/codec.ts`. */
   readonly path: string;
   readonly text: string;
-  /** What it belongs to: `libs/protocol`, `apps/store`, `scripts`, `test`; empty at the root. */
+  /** What it belongs to, as `partOf` says. */
   readonly part: string;
   readonly isSpec: boolean;
   readonly tree: ts.SourceFile;
@@ -34,7 +34,11 @@ export const root = fileURLToPath(new URL('../..', import.meta.url));
 export function listPaths(folder = ''): string[] {
   return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
     const path = posix.join(folder, entry.name);
-    if (entry.name.startsWith('.') || ['node_modules', 'dist', 'data', 'coverage'].includes(path)) return [];
+    if (
+      entry.name.startsWith('.') ||
+      ['node_modules', 'dist', 'data', 'coverage', 'test-artifacts'].includes(path)
+    )
+      return [];
     return entry.isDirectory() ? [`${path}/`, ...listPaths(path)] : [path];
   });
 }
@@ -47,9 +51,14 @@ export function readSources(paths: readonly string[]): Source[] {
 
 export function parse(path: string, text: string): Source {
   const tree = ts.createSourceFile(path, text, ts.ScriptTarget.Latest, true);
+  return { path, text, part: partOf(path), isSpec: path.includes('.spec.'), tree, imports: importsOf(tree) };
+}
+
+/** What a path belongs to: `libs/protocol`, `apps/store`, `scripts`, `test`; empty at the root. */
+export function partOf(path: string): string {
   const [top = '', name = ''] = path.split('/');
-  const part = path.includes('/') ? (['libs', 'apps'].includes(top) ? `${top}/${name}` : top) : '';
-  return { path, text, part, isSpec: path.includes('.spec.'), tree, imports: importsOf(tree) };
+  if (name === '') return '';
+  return top === 'libs' || top === 'apps' ? `${top}/${name}` : top;
 }
 
 export function walk(node: ts.Node, visit: (node: ts.Node) => void): void {

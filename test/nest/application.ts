@@ -1,5 +1,6 @@
 /**
- * An application as users write one, over the embedded store, on Express or on Fastify; and a browser for it. Its handlers stop where a test wants them to.
+ * A user's application over the embedded store, on Express or on Fastify, and a browser for it. Its handlers
+ * stop on demand.
  */
 import 'reflect-metadata';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -14,6 +15,7 @@ import {
   Injectable,
   Module,
   Post,
+  type Provider,
   type Type,
 } from '@nestjs/common';
 import { NestFactory, type AbstractHttpAdapter } from '@nestjs/core';
@@ -60,12 +62,12 @@ class Discount {
   async outside(): Promise<void> {}
 }
 
-class Signal {
+export class Signal {
   resolve!: () => void;
   readonly promise = new Promise<void>((resolve) => (this.resolve = resolve));
 }
 
-/** Where a handler waits until a test lets it go on. */
+/** A handler waits here until the test lets it continue. */
 export class Latch {
   armed = false;
   readonly entered = new Signal();
@@ -116,7 +118,7 @@ class CartController {
     await this.discount.outside();
   }
 
-  /** Adds, and stays. */
+  /** Adds an item, and stays. */
   @Post('slow')
   @LockedSession(cart)
   async slow(@SessionAttribute(cart, empty) its: { items: string[] }) {
@@ -168,7 +170,7 @@ export interface Answer {
   readonly sets: readonly string[];
 }
 
-/** A browser: keeps its cookies. */
+/** A browser, which keeps its cookies. */
 export class Client {
   cookie: string | undefined;
   constructor(private readonly url: string) {}
@@ -181,6 +183,7 @@ export class Client {
   ): Promise<Answer> {
     const response = await fetch(this.url + path, {
       method,
+      redirect: 'manual',
       headers: {
         ...(body && { 'content-type': 'application/json' }),
         ...(this.cookie !== undefined && { cookie: this.cookie }),
@@ -216,10 +219,12 @@ const platforms: Record<string, Adapter> = {
 
 export interface StartOptions extends Partial<EmbeddedOptions> {
   readonly controllers?: Type[];
+  readonly imports?: Type[];
+  readonly providers?: Provider[];
   readonly trustProxy?: boolean;
 }
 
-/** One application until the end of the test, or until it is closed. */
+/** Starts an application that is closed after the test. */
 export type Start = (options?: StartOptions) => ReturnType<typeof startOn>;
 
 /** The suite on Express and on Fastify. */
@@ -231,20 +236,25 @@ export function onEachPlatform(suite: (start: Start) => void): void {
 
 async function startOn(
   adapter: Adapter,
-  { controllers = [], trustProxy = false, ...options }: StartOptions = {},
+  { controllers = [], imports = [], providers = [], trustProxy = false, ...options }: StartOptions = {},
 ) {
   const latch = new Latch();
   const cookie = options.resolve ? {} : { cookie: { secrets } };
   @Module({
-    imports: [EmbeddedLockedSessionModule.forRoot({ ...cookie, ...options })],
+    imports: [EmbeddedLockedSessionModule.forRoot({ ...cookie, ...options }), ...imports],
     controllers: [CartController, ...controllers],
-    providers: [Discount, { provide: Latch, useValue: latch }],
+    providers: [Discount, { provide: Latch, useValue: latch }, ...providers],
   })
   class App {}
-  /** What the application's log has of errors. */
+  /** The error lines of the application's log. */
   const errors: string[] = [];
+  const warnings: string[] = [];
   const silent = () => {};
-  const logger = { log: silent, warn: silent, error: (said: unknown) => void errors.push(String(said)) };
+  const logger = {
+    log: silent,
+    warn: (said: unknown) => void warnings.push(String(said)),
+    error: (said: unknown) => void errors.push(String(said)),
+  };
   const app = await NestFactory.create(App, adapter(trustProxy), { logger, abortOnError: false });
   onTestFinished(() => {
     latch.goOn.resolve();
@@ -252,12 +262,13 @@ async function startOn(
   });
   await app.listen(0, '127.0.0.1');
   const url = (await app.getUrl()) + '/';
-  return { app, latch, errors, sessions: app.get(LockedSessions), client: () => new Client(url) };
+  return { app, latch, errors, warnings, sessions: app.get(LockedSessions), client: () => new Client(url) };
 }
 
-/** Where an application keeps its sessions, until the end of the test. */
+/** A data directory that is removed after the test. */
 export async function temporaryDirectory(): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'locked-session-'));
-  onTestFinished(() => rm(directory, { recursive: true }));
+  // A failed start may still have its store open.
+  onTestFinished(() => rm(directory, { recursive: true, force: true, maxRetries: 5 }));
   return directory;
 }

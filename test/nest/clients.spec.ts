@@ -1,7 +1,16 @@
-/** Clients that hang up, while their handler runs and before its turn comes; and a circle of handlers that wait for each other. */
-import { once } from 'node:events';
+/** Clients that hang up while their handlers run or wait, and handlers that wait for each other. */
+import { once, type EventEmitter } from 'node:events';
 import type { IncomingMessage, Server } from 'node:http';
-import { Controller, Inject, Post } from '@nestjs/common';
+import {
+  Controller,
+  Get,
+  Inject,
+  Injectable,
+  Post,
+  UseGuards,
+  type CanActivate,
+  type ExecutionContext,
+} from '@nestjs/common';
 import { expect, it } from 'vitest';
 import { LockedAttributes, LockedSession } from '#locked-session';
 import { Latch, onEachPlatform } from './application.js';
@@ -18,7 +27,7 @@ class Nested {
   }
 }
 
-/** Locks one attribute, stays until the test lets both go on, and locks the other one. */
+/** Locks one attribute, stays until the test lets both continue, and locks the other one. */
 @Controller('nested')
 class NestedController {
   private readonly nested = new Nested();
@@ -45,18 +54,47 @@ class NestedController {
   }
 }
 
+/** Lets a request pass when its client has hung up. */
+@Injectable()
+class SlowGuard implements CanActivate {
+  static entered = new Latch();
+  static passed = new Latch();
+
+  async canActivate(context: ExecutionContext): Promise<boolean> {
+    const response = context.switchToHttp().getResponse<EventEmitter & { raw?: EventEmitter }>();
+    const closed = once(response.raw ?? response, 'close');
+    SlowGuard.entered.entered.resolve();
+    await closed;
+    setImmediate(() => SlowGuard.passed.entered.resolve()); // after the next step of the request has begun
+    return true;
+  }
+}
+
+@Controller('guarded')
+class GuardedController {
+  static calls = 0;
+
+  @Get()
+  @UseGuards(SlowGuard)
+  @LockedSession('cart')
+  guarded() {
+    GuardedController.calls++;
+  }
+}
+
 onEachPlatform((start) => {
   /** An application where a visitor's handler stays inside, and its clients may hang up. */
   async function busy() {
-    const { app, latch, sessions, client } = await start();
+    const { app, latch, sessions, client } = await start({ controllers: [GuardedController] });
     const visitor = client();
     await visitor.post('items', { item: 'tea' });
     const server = app.getHttpServer() as Server;
-    /** Sends a request; `hangUp` resolves when the server has seen the client's end. */
-    const send = async (path: string) => {
+    /** Sends a request. `hangUp` resolves when the server has seen the client's end. */
+    const send = async (path: string, method: 'GET' | 'POST' = 'POST') => {
       const request = once(server, 'request') as Promise<[IncomingMessage]>;
       const aborter = new AbortController();
-      const answer = visitor.post(path, { item: 'milk' }, { signal: aborter.signal });
+      const body = method === 'POST' ? { item: 'milk' } : undefined;
+      const answer = visitor.request(method, path, body, { signal: aborter.signal });
       answer.catch(() => {});
       const [{ socket }] = await request;
       const hangUp = async () => {
@@ -94,13 +132,31 @@ onEachPlatform((start) => {
     expect(sessions.counters().waiting).toBe(0);
   });
 
+  it('a client that hangs up before its session is looked for: it takes no place, and its handler is not called', async () => {
+    const { send, slow, latch, sessions } = await busy();
+    GuardedController.calls = 0;
+    const { scopes } = sessions.counters();
+    SlowGuard.entered = new Latch();
+    SlowGuard.passed = new Latch();
+    const impatient = await send('guarded', 'GET');
+    await SlowGuard.entered.entered.promise;
+    await impatient.hangUp();
+    await SlowGuard.passed.entered.promise;
+    expect(sessions.counters()).toMatchObject({ waiting: 0, scopes });
+    const behind = await send('items');
+    latch.goOn.resolve();
+    expect((await behind.answer).status).toBe(201);
+    expect((await slow.answer).status).toBe(201);
+    expect(GuardedController.calls).toBe(0);
+  });
+
   it('of two handlers that would wait for each other one is refused at once, and the other goes on', async () => {
     const { client } = await start({ controllers: [NestedController] });
     const visitor = client();
     await visitor.post('items', { item: 'tea' });
     const answers = await Promise.all([visitor.post('nested/a'), visitor.post('nested/b')]);
     const refused = answers.find(({ status }) => status !== 201);
-    expect(refused).toMatchObject({ status: 409, body: { code: 'lock-circle' } });
+    expect(refused).toMatchObject({ status: 409, body: { code: 'deadlock' } });
     expect(answers.filter(({ status }) => status === 201)).toHaveLength(1);
   });
 });

@@ -1,4 +1,4 @@
-/** Sessions by cookie, as browsers and those who only claim to be browsers meet them. */
+/** Sessions by cookie, from browsers and from clients that only claim to be browsers. */
 import { sign } from 'cookie-signature';
 import { expect, it } from 'vitest';
 import { onEachPlatform, secrets, temporaryDirectory } from './application.js';
@@ -112,5 +112,66 @@ onEachPlatform((start) => {
       (await client().post('items', { item: 'tea' }, extras)).set!.includes('; Secure');
     expect([await isSecure(alone), await isSecure(alone, byTls)]).toEqual([false, false]);
     expect([await isSecure(behind), await isSecure(behind, byTls)]).toEqual([false, true]);
+  });
+
+  it.each([
+    [true, {}, false, /'Secure' answers a request by plain http/],
+    [true, { 'x-forwarded-proto': 'https' }, false, /does not trust it.*'trust proxy'.*'trustProxy'/],
+    ['auto' as const, { 'x-forwarded-proto': 'https, http' }, false, /goes without 'Secure'/],
+    ['auto' as const, { forwarded: 'for=192.0.2.1;proto="https"' }, false, /goes without 'Secure'/],
+    ['auto' as const, {}, false, /^$/],
+    ['auto' as const, { 'x-forwarded-proto': 'http' }, false, /^$/],
+    ['auto' as const, { 'x-forwarded-proto': 'https' }, true, /^$/],
+    [true, { 'x-forwarded-proto': 'https' }, true, /^$/],
+    [false, { 'x-forwarded-proto': 'https' }, false, /^$/],
+  ])(
+    "with 'secure: %s' and %j of a proxy (trusted: %s) the log warns once, or has nothing to say",
+    async (secure, headers, trustProxy, warning) => {
+      const { client, warnings } = await start({ cookie: { secrets, secure }, trustProxy });
+      for (let i = 0; i < 2; i++) await client().post('items', { item: 'tea' }, { headers: { ...headers } });
+      expect(warnings.join()).toMatch(warning);
+      expect(warnings.length).toBeLessThanOrEqual(1);
+    },
+  );
+
+  it('of several cookies of one name the first counts that a known secret signed and the store knows', async () => {
+    const { client, sessions } = await start();
+    const visitor = client();
+    await visitor.post('items', { item: 'tea' });
+    const good = visitor.cookie!;
+    const gone = client();
+    await gone.post('items', { item: 'old' });
+    const destroyed = gone.cookie!;
+    const { id } = (await gone.get('me')).body as { id: string };
+    await sessions.run(id, {}, (session) => session.destroy());
+    const unknown = [1, 2, 3, 4].map((i) => signed(String(i).repeat(43), secrets[0]!));
+    const forged = [
+      signed('F'.repeat(43), 'a secret of somebody else'),
+      'locked-session=',
+      'locked-session=x',
+    ];
+
+    for (const before of [
+      forged,
+      [unknown[0]!],
+      [destroyed],
+      [...forged, unknown[0]!, destroyed, unknown[1]!],
+    ]) {
+      visitor.cookie = [...before, good].join('; ');
+      expect(await visitor.get('items')).toMatchObject({ body: ['tea'], sets: [] });
+    }
+    visitor.cookie = [good, destroyed, unknown[0]!].join('; ');
+    expect((await visitor.get('items')).body).toEqual(['tea']);
+  });
+
+  it('at most four cookies of one name are tried', async () => {
+    const { client, sessions } = await start();
+    const visitor = client();
+    await visitor.post('items', { item: 'tea' });
+    const unknown = [1, 2, 3, 4].map((i) => signed(String(i).repeat(43), secrets[0]!));
+    visitor.cookie = [...unknown, visitor.cookie].join('; ');
+    const { scopes } = sessions.counters();
+    expect(await visitor.post('items', { item: 'milk' })).toMatchObject({ status: 201, body: 1 });
+    expect(sessions.counters().scopes).toBe(scopes + 5); // one of them for the new session
   });
 });

@@ -1,4 +1,4 @@
-/** What handlers declare and what comes of it: locks, drafts, errors as answers. */
+/** The declarations of handlers and their effects: locks, drafts, errors as answers. */
 import { expect, it } from 'vitest';
 import type { EmbeddedOptions } from '#embedded';
 import { onEachPlatform } from './application.js';

@@ -1,10 +1,16 @@
-/** Mistakes of an application, and too much of a good thing: what the client is answered, what the log names, and that nothing is changed. */
-import { Controller, Inject, Param, Post } from '@nestjs/common';
+/** Mistakes of an application, and exceeded limits: the client's answer, the log line, and no change. */
+import { Controller, Get, Inject, Param, Post } from '@nestjs/common';
 import { expect, it } from 'vitest';
-import { CurrentSession, LockedSession, LockedSessions } from '#locked-session';
+import {
+  clientTexts,
+  CurrentSession,
+  LockedSession,
+  LockedSessions,
+  type LockedSessionErrorCode,
+} from '#locked-session';
 import { cart, onEachPlatform, type Loose } from './application.js';
 
-/** What handlers kept though their scope was over. */
+/** What handlers kept after their scope. */
 const kept: Loose[] = [];
 const keptDrafts: { items: unknown[] }[] = [];
 
@@ -12,7 +18,7 @@ const keptDrafts: { items: unknown[] }[] = [];
 class MistakesController {
   constructor(@Inject(LockedSessions) private readonly sessions: LockedSessions) {}
 
-  /** Makes the mistake after a change that is none. */
+  /** Makes the mistake after a draft without a change. */
   @Post('whole/:mistake')
   @LockedSession()
   whole(@CurrentSession() session: Loose, @Param('mistake') mistake: string) {
@@ -38,6 +44,12 @@ class MistakesController {
   keep(@CurrentSession() session: Loose) {
     kept.push(session);
     keptDrafts.push(session.draft('cart', () => ({ items: [] })) as { items: unknown[] });
+  }
+
+  @Get('me-at-once')
+  @LockedSession({ read: [] })
+  meAtOnce(@CurrentSession() session: Loose) {
+    return { id: session.id };
   }
 
   private async make(mistake: string, session: Loose): Promise<void> {
@@ -70,6 +82,12 @@ class MistakesController {
         return session.set('', 1);
       case 'id':
         return this.sessions.run('no id', {}, () => {});
+      case 'wait':
+        return this.sessions.run('x', { waitMs: Number(process.env['UNSET']) }, () => {});
+      case 'options':
+        return this.sessions.run('x', undefined as never, () => {});
+      case 'bigint':
+        return this.sessions.run(5n as never, {}, () => {});
       case 'throw':
         throw new Error('the handler has thrown');
       default:
@@ -85,15 +103,17 @@ onEachPlatform((start) => {
   it.each([
     ['whole/date', 500, /'order': placed\[0\]\.at is a Date/],
     ['whole/throw', 500, /the handler has thrown/],
+    ['whole/wait', 500, /'waitMs' is NaN, and must be a number/],
+    ['whole/options', 500, /the options are undefined/],
     ['whole/proto', 500, /"__proto__" cannot name an attribute/],
     ['whole/constructor', 500, /"constructor" cannot name an attribute/],
     ['whole/nameless', 500, /"" cannot name an attribute/],
     ['whole/set-proto', 500, /"__proto__" cannot name an attribute/],
     ['whole/set-nameless', 500, /"" cannot name an attribute/],
-    ['cart/other', 500, /'order' is locked not at all by MistakesController\.one/],
-    ['cart/destroy', 500, /must have all of it/],
-    ['reading/write', 500, /'cart' is locked only for reading by MistakesController\.reading/],
-    ['reading/upgrade', 500, /'cart'.* is locked for reading, .* in MistakesController\.reading/],
+    ['cart/other', 500, /MistakesController\.one has not locked 'order'/],
+    ['cart/destroy', 500, /needs a lock on the whole session/],
+    ['reading/write', 500, /MistakesController\.reading has locked 'cart' only for reading/],
+    ['reading/upgrade', 500, /'cart'.* MistakesController\.reading has locked it for reading/],
   ])('%s: the client is answered %i without details, the log names it', async (mistake, status, named) => {
     const { client, errors } = await application();
     const visitor = client();
@@ -106,20 +126,44 @@ onEachPlatform((start) => {
     expect((await visitor.get('items')).body).toEqual(['tea']);
   });
 
-  it.each([
+  it.each<[string, number, LockedSessionErrorCode, RegExp]>([
     ['whole/large', 413, 'too-large', /'order' would take \d+ bytes.* 1000 \(attributeBytes\)/],
     ['whole/many', 413, 'too-large', /would have 5 attributes.* 3 \(attributes\)/],
     ['whole/id', 400, 'session-id', /not "no id"/],
-  ])('%s: the client is answered %i and told %s', async (mistake, status, code, message) => {
-    const { client, errors } = await application();
+    ['whole/bigint', 400, 'session-id', /not 5n/],
+  ])(
+    '%s: the client is answered %i and told %s, the log has the rest',
+    async (mistake, status, code, message) => {
+      const { client, errors, warnings } = await application();
+      const visitor = client();
+      await visitor.post('items', { item: 'tea' });
+      expect(await visitor.post(mistake)).toMatchObject({
+        status,
+        body: { statusCode: status, code, message: clientTexts[code] },
+      });
+      expect(warnings).toEqual([expect.stringMatching(message)]);
+      expect(errors).toEqual([]);
+      expect((await visitor.get('items')).body).toEqual(['tea']);
+    },
+  );
+
+  it('a lock that is waited for with a time that is no number is refused, and nothing else is disturbed', async () => {
+    const { client, sessions, latch } = await application();
     const visitor = client();
     await visitor.post('items', { item: 'tea' });
-    expect(await visitor.post(mistake)).toMatchObject({
-      status,
-      body: { statusCode: status, code, message: expect.stringMatching(message) as unknown },
-    });
-    expect(errors).toEqual([]);
-    expect((await visitor.get('items')).body).toEqual(['tea']);
+    const slow = visitor.post('slow');
+    await latch.entered.promise;
+    const { id } = (await visitor.get('me-at-once')).body as { id: string };
+    await expect(sessions.run(id, { waitMs: NaN }, () => {})).rejects.toMatchObject({ code: 'settings' });
+    latch.goOn.resolve();
+    expect((await slow).status).toBe(201);
+    expect((await visitor.get('items')).body).toEqual(['tea', 'slow']);
+  });
+
+  it('an id of the application that is no text is told, in few words', async () => {
+    const { client, warnings } = await start({ resolve: () => 7 as never });
+    expect(await client().get('items')).toMatchObject({ status: 400, body: { code: 'session-id' } });
+    expect(warnings).toEqual([expect.stringContaining('not 7')]);
   });
 
   it.each<[string, (session: Loose) => unknown]>([

@@ -1,4 +1,7 @@
-/** What `onServed` is told of each request, over the embedded store: the session, its token, and what had to be sent. */
+/**
+ * The arguments of `onServed` over the embedded store: the session, its token, and whether a message was
+ * needed.
+ */
 import 'reflect-metadata';
 import { Controller, Get, Post, type INestApplication } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -11,6 +14,7 @@ import {
   type Served,
   type SessionHandle,
 } from '#locked-session';
+import { onEachPlatform } from './application.js';
 
 const visits = 'visits' as never;
 
@@ -75,7 +79,7 @@ async function open(how: EmbeddedOptions = byCookie): Promise<void> {
   await app.listen(0, '127.0.0.1');
 }
 
-/** Sends a request as a browser would, and returns what was told of it: one thing, before the answer was there. */
+/** Sends a request like a browser. Returns the one call of `onServed`, which came before the answer. */
 async function send(route: string): Promise<Served> {
   const [method, path] = route.split(' ') as [string, string];
   const response = await fetch(`${await app.getUrl()}/${path}`, { method, headers: { cookie } });
@@ -137,4 +141,29 @@ it('tells of sessions that are not found by a cookie, too; a token grows when th
   const [[epoch, n], [nextEpoch, nextN]] = [first!.token, second!.token];
   expect(nextEpoch).toBe(epoch);
   expect(nextN).toBeGreaterThan(n);
+});
+
+onEachPlatform((start) => {
+  it.each([
+    [
+      'throws',
+      () => {
+        throw new Error('onServed on purpose');
+      },
+    ],
+    ['rejects', () => Promise.reject(new Error('onServed on purpose'))],
+  ])(
+    'an onServed that %s is logged, and the client learns what is durable all the same',
+    async (_what, onServed) => {
+      const { client, errors } = await start({ onServed });
+      const visitor = client();
+      expect(await visitor.post('items', { item: 'tea' })).toMatchObject({ status: 201, body: 1 });
+      const login = await visitor.post('login');
+      expect(login).toMatchObject({ status: 201 });
+      expect(login.sets).toHaveLength(1);
+      expect((await visitor.get('items')).body).toEqual(['tea']);
+      expect(errors).toHaveLength(3);
+      expect(errors[0]).toMatch(/onServed has failed after CartController\.add: Error: onServed on purpose/);
+    },
+  );
 });

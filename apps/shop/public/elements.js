@@ -1,4 +1,7 @@
-/** What the parts of the page are made of: elements whose text never becomes markup, and a server's name in its colour. */
+/**
+ * What the parts of the page are made of: elements whose text never becomes markup, and a server's name in
+ * its colour.
+ */
 
 /** @param {string} id @returns {HTMLElement} */
 export const $ = (id) => document.getElementById(id);

@@ -1,7 +1,7 @@
 /**
- * What the answers have told of the visitor's sessions: which server had the lock, under which grant, for how many
- * requests. Answers overtake each other; grants do not, for their tokens say which came later. So the order here is that
- * of the tokens, whatever the order of the answers. It knows neither page nor time.
+ * What the answers have told of the visitor's sessions: which server had the lock, under which grant, for how
+ * many requests. Answers overtake each other; grants do not, for their tokens say which came later. So the
+ * order here is that of the tokens, whatever the order of the answers. It knows neither page nor time.
  */
 
 /**
@@ -56,7 +56,10 @@ export class LockHistory {
     return this.#ended ? undefined : this.chapters.at(-1);
   }
 
-  /** The latest grant heard of: its server has the lock, until somebody else is granted it. @returns {Grant | undefined} */
+  /**
+   * The latest grant heard of: its server has the lock, until somebody else is granted it. @returns {Grant |
+   * undefined}
+   */
   get holder() {
     return this.current?.grants.at(-1);
   }

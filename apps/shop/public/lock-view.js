@@ -1,6 +1,6 @@
 /**
- * Draws what is known of the session's lock: who has it, how many requests needed no message, and the way of the lock
- * through the lanes of the servers. Drawn at most once a frame, however many answers arrive.
+ * Draws what is known of the session's lock: who has it, how many requests needed no message, and the way of
+ * the lock through the lanes of the servers. Drawn at most once a frame, however many answers arrive.
  */
 import { $, make, paint, servers, serverTag } from './elements.js';
 

@@ -1,6 +1,7 @@
 /**
- * What the page does: sends what the visitor wants to whichever server the gateway picks, and shows the answers. What it
- * tells of the session's lock comes from their headers alone (see answer-headers.ts), put in order by lock-history.js.
+ * What the page does: sends what the visitor wants to whichever server the gateway picks, and shows the
+ * answers. What it tells of the session's lock comes from their headers alone (see answer-headers.ts), put in
+ * order by lock-history.js.
  */
 import { $, make, money, servers, serverTag } from './elements.js';
 import { LockHistory } from './lock-history.js';
@@ -22,12 +23,14 @@ const statsEveryMs = 2_000;
 const history = new LockHistory();
 const showLock = lockView(history);
 
-// Requests. -----------------------------------------------------------------------------------------------------------
+// Requests. -------------------------------------------------------------------------------------------------
 
 /** By this header the gateway sends all of our requests to the same server, when the visitor wants that. */
 const affinity = { 'x-affinity': crypto.randomUUID() };
 
-/** Sends a request; resolves with the answer's value, server and session, rejects when it is not a success. */
+/**
+ * Sends a request; resolves with the answer's value, server and session, rejects when it is not a success.
+ */
 async function send(method, path, body) {
   const sameServer = document.querySelector('[name=way]:checked').value === 'affinity';
   const sentAt = performance.now();
@@ -93,7 +96,7 @@ async function attempt(act) {
   }
 }
 
-// Cart. ---------------------------------------------------------------------------------------------------------------
+// Cart. -----------------------------------------------------------------------------------------------------
 
 async function showCart() {
   const { value: cart } = await send('GET', '/cart');
@@ -123,7 +126,7 @@ on($('empty'), 'click', async () => {
   await showCart();
 });
 
-// All at once. --------------------------------------------------------------------------------------------------------
+// All at once. ----------------------------------------------------------------------------------------------
 
 /** Sends so many requests together; resolves with how many each server answered, and how long it took. */
 async function burst(request) {
@@ -172,9 +175,12 @@ on($('read-many'), 'click', async () => {
   await showStats();
 });
 
-// Visitor. ------------------------------------------------------------------------------------------------------------
+// Visitor. --------------------------------------------------------------------------------------------------
 
-/** Sets something, so that a new visitor has a session: one, where many requests at once would each make their own. */
+/**
+ * Sets something, so that a new visitor has a session: one, where many requests at once would each make their
+ * own.
+ */
 async function visit() {
   const { value } = await send('GET', '/visits');
   $('visits').textContent = value.visits === 1 ? 'Your first visit' : `Your visit no. ${value.visits}`;
@@ -212,11 +218,14 @@ on($('logout'), 'submit', async () => {
   await showCart();
 });
 
-// Figures. ------------------------------------------------------------------------------------------------------------
+// Figures. --------------------------------------------------------------------------------------------------
 
 const figures = new Map();
 
-/** Each answer is one server's, and the gateway picks which: asks as often as there are servers, and keeps the latest of each. */
+/**
+ * Each answer is one server's, and the gateway picks which: asks as often as there are servers, and keeps the
+ * latest of each.
+ */
 async function showStats() {
   const asked = Array.from({ length: Math.max(3, servers.length) }, async () =>
     (await fetch('/stats')).json(),

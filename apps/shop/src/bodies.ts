@@ -1,4 +1,6 @@
-/** The request bodies that the shop accepts, and the pipe that answers 400 with what is wrong to all others. */
+/**
+ * The request bodies that the shop accepts, and the pipe that answers 400 with what is wrong to all others.
+ */
 import { BadRequestException, type PipeTransform } from '@nestjs/common';
 import { z } from 'zod';
 

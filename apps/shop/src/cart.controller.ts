@@ -1,7 +1,8 @@
 /**
- * The cart. `add` reads, changes and saves a session, the very thing that loses updates when two requests of one
- * customer do it at once. `@LockedSession('cart')` is all it takes: the handler has the cart to itself, on every
- * server, and answers once its change is durable. Handlers that only read say so, and run side by side.
+ * The cart. `add` reads, changes and saves a session, the very thing that loses updates when two requests of
+ * one customer do it at once. `@LockedSession('cart')` is all it takes: the handler has the cart to itself,
+ * on every server, and answers once its change is durable. Handlers that only read say so, and run side by
+ * side.
  */
 import { Body, Controller, Delete, Get, HttpCode, Post } from '@nestjs/common';
 import { randomUUID } from 'node:crypto';

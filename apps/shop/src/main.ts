@@ -1,6 +1,7 @@
 /**
- * The shop: an example app server, of which any number may run side by side behind any load balancer. Whichever of
- * them a customer's requests reach, the cart is one cart and no addition is lost. Start reading at cart.controller.ts.
+ * The shop: an example app server, of which any number may run side by side behind any load balancer.
+ * Whichever of them a customer's requests reach, the cart is one cart and no addition is lost. Start reading
+ * at cart.controller.ts.
  */
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';

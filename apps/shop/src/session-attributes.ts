@@ -1,6 +1,7 @@
 /**
- * What the shop keeps in a session. Declared once, here: `get`, `set` and the decorators then know the attributes'
- * names and types everywhere. Each attribute has a lock of its own, so a login never waits for the cart.
+ * What the shop keeps in a session. Declared once, here: `get`, `set` and the decorators then know the
+ * attributes' names and types everywhere. Each attribute has a lock of its own, so a login never waits for
+ * the cart.
  */
 export interface Item {
   readonly id: string;

@@ -1,6 +1,6 @@
 /**
- * The shop's settings, from the environment. A wrong one stops the start with its name, its value (but no secret's) and
- * what is allowed.
+ * The shop's settings, from the environment. A wrong one stops the start with its name, its value (but no
+ * secret's) and what is allowed. `LockedSessionModule` checks what it is given itself, and has the defaults.
  */
 import { z } from 'zod';
 
@@ -14,20 +14,13 @@ const table = {
     .default(`shop-${process.pid}`)
     .describe('1 to 64 letters, digits, . : _ -'),
   SESSION_SECRET: z.string().min(16).describe('a secret of at least 16 characters, the same on every server'),
-  AMQP_URL: z
-    .url({ protocol: /^amqps?$/ })
-    .default('amqp://guest:guest@127.0.0.1:5672')
-    .describe('where RabbitMQ is: amqp:// or amqps://'),
-  AMQP_PREFIX: z
-    .string()
-    .regex(/^[\w.-]{1,64}$/)
-    .default('locked-session')
-    .describe('the same as in the store: 1 to 64 letters, digits, . _ -'),
-  PARTITIONS: whole(1, 1024).default(16).describe('the same number as in the store: 1 to 1024'),
+  AMQP_URL: z.string().default('amqp://guest:guest@127.0.0.1:5672').describe('where RabbitMQ is'),
+  AMQP_PREFIX: z.string().optional().describe('the same as in the store'),
+  PARTITIONS: z.coerce.number().optional().describe('the same number as in the store'),
   QUEUES: z
     .enum(['partitioned', 'per-session'])
-    .default('partitioned')
-    .describe('where requests for locks wait, the same on every server: partitioned or per-session'),
+    .optional()
+    .describe('partitioned or per-session, the same on every server'),
 };
 
 export type Settings = z.infer<z.ZodObject<typeof table>>;
@@ -39,7 +32,7 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
   if (parsed.success) return parsed.data;
   const lines = parsed.error.issues.map(({ path }) => {
     const name = path[0] as keyof typeof table;
-    const shown = name === 'SESSION_SECRET' || name === 'AMQP_URL' ? 'wrong' : `'${given[name]}'`;
+    const shown = name === 'SESSION_SECRET' ? 'wrong' : `'${given[name]}'`;
     return `${name} is ${given[name] ? shown : 'not set'}, but must be ${table[name].description}`;
   });
   throw new Error(lines.join('\n'));

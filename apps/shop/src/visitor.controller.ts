@@ -1,6 +1,6 @@
 /**
- * Who the visitor is and how often they came. Both are attributes with locks of their own: they are read and changed
- * while the same customer's cart is locked by another request.
+ * Who the visitor is and how often they came. Both are attributes with locks of their own: they are read and
+ * changed while the same customer's cart is locked by another request.
  */
 import { Body, Controller, Get, HttpCode, Post } from '@nestjs/common';
 import { CurrentSession, LockedSession } from '#locked-session';
@@ -25,7 +25,10 @@ export class VisitorController {
     return { user: session.get('user') ?? null };
   }
 
-  /** A login gives the session another id, so that one that somebody planted is worth nothing. The cart comes along. */
+  /**
+   * A login gives the session another id, so that one that somebody planted is worth nothing. The cart comes
+   * along.
+   */
   @Post('login')
   @HttpCode(200)
   @LockedSession()

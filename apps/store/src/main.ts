@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The store's program: reads its settings from the environment and runs until SIGTERM or SIGINT. */
 import 'reflect-metadata';
+import { createRequire } from 'node:module';
 import { Logger } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { AsyncMicroserviceOptions } from '@nestjs/microservices';
@@ -12,21 +13,37 @@ import {
   StoreModule,
   StoreSettingsError,
   type StoreSettings,
-} from '#store';
+} from '#store-service';
+
+const { version } = createRequire(import.meta.url)('locked-session/package.json') as { version: string };
 
 const help = `Locked Session's store: keeps the sessions and gives out their locks, over RabbitMQ.
 
-Usage: locked-session-store [--help]
+Usage: locked-session-store [options]
+
+  --help               this
+  --version            the version of the package
+  --accept-older-data  starts although the newest changes in STORE_DIRECTORY are gone; then restart the app servers
+  --rename-deployment  takes over the schema in PostgreSQL of a deployment whose prefix or virtual host was another
 
 Settings, from the environment [default]:
 ${describeStoreSettings()}
 
 SIGTERM or SIGINT ends it in order: what is under way is finished first.`;
 
+/** How much longer than `STORE_CLOSE_MS` an orderly stop may take, in milliseconds. */
+const beyondMs = 1_500;
+
+const known: readonly string[] = ['--help', '-h', '--version', '--accept-older-data', '--rename-deployment'];
+
 async function main(): Promise<void> {
-  const [unknown] = process.argv.slice(2).filter((argument) => argument !== '--help' && argument !== '-h');
+  // A closed log, or a full disk below it, must not end a store.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+  const options = process.argv.slice(2);
+  const unknown = options.find((option) => !known.includes(option));
   if (unknown !== undefined) return fail(`unknown argument '${unknown}'; see --help`);
-  if (process.argv.length > 2) return console.log(help);
+  if (options.some((option) => option === '--help' || option === '-h')) return console.log(help);
+  if (options.includes('--version')) return console.log(version);
 
   let settings: StoreSettings;
   try {
@@ -36,31 +53,45 @@ async function main(): Promise<void> {
     throw error;
   }
 
+  const renameDeployment = options.includes('--rename-deployment');
+  if (renameDeployment && settings.STORE_REPOSITORY !== 'postgres')
+    return fail(`--rename-deployment is of no use with STORE_REPOSITORY=${settings.STORE_REPOSITORY}`);
+
   const log = new Logger('LockedSessionStore');
-  const app = await NestFactory.createMicroservice<AsyncMicroserviceOptions>(StoreModule.forRoot(settings), {
-    useFactory: (store: Store) => ({ strategy: new FrameServer(store) }),
-    inject: [Store],
-    logger: ['log', 'warn', 'error', 'fatal'],
-  });
+  const start = {
+    acceptOlderData: options.includes('--accept-older-data'),
+    renameDeployment,
+    failed: () => process.exit(1), // the log has told why
+  };
+  const app = await NestFactory.createMicroservice<AsyncMicroserviceOptions>(
+    StoreModule.forRoot(settings, start),
+    {
+      useFactory: (store: Store) => ({ strategy: new FrameServer(store) }),
+      inject: [Store],
+      logger: ['log', 'warn', 'error', 'fatal'],
+    },
+  );
   let stopping = false;
   const stop = (signal: NodeJS.Signals): void => {
     if (stopping) return;
     stopping = true;
     log.log(`${signal}: finishing what is under way`);
+    const late = () => fail(`the store did not close within STORE_CLOSE_MS and ${beyondMs} ms`);
+    setTimeout(late, settings.STORE_CLOSE_MS + beyondMs).unref();
     app.close().then(
       () => process.exit(0),
       (error: unknown) => fail(`the store did not close in order: ${String(error)}`),
     );
   };
   process.on('SIGTERM', stop).on('SIGINT', stop);
-  // A store that stands by has no connection yet that would keep its process alive.
-  const standingBy = setInterval(() => {}, 2 ** 30);
   await app.listen();
-  clearInterval(standingBy);
+  // oxlint-disable-next-line typescript/no-unnecessary-condition -- a signal may have come meanwhile
   if (stopping) return;
   log.log(
     `the store is ready: ${settings.STORE_PARTITIONS} partitions, repository ${settings.STORE_REPOSITORY}`,
   );
+  if (renameDeployment)
+    log.warn('the schema is that of this deployment now: start without --rename-deployment');
 }
 
 function fail(message: string): void {

@@ -2,36 +2,46 @@
  * The port `Broker`: how frames travel between holders and stores. Frames are opaque bytes here.
  *
  * What every adapter promises:
- * - Order: frames that one party sends to one destination arrive in the order of sending, or not at all. A link
- *   that is cut loses what was under way; nothing is stored for later.
- * - One owner: of all parties that serve a partition, one at a time is delivered its frames. When it goes, or abandons
- *   its turn, everything that it had not acknowledged is delivered, in the original order and before anything
- *   newer, to the next one (perhaps itself).
- * - A session may have a queue of its own, for frames that wait long (rule 21). Whoever has the turn of a partition opens and closes those queues as
- *   it likes; a frame is delivered from it in order, and waits unacknowledged with the turn like all others. The queue is made by the first who puts something into it, and goes by itself when nobody has used it for
- *   long.
- * - Nothing is delivered twice within one turn. Delivery is not guaranteed: senders repeat what matters to them.
- * - Adapters reconnect by themselves, for ever, until closed; `send` never throws and never waits: without a
+ * - Order: frames that one party sends to one destination arrive in the order of sending, or not at all. A
+ *   link that is cut loses the frames under way. No frame is stored for later.
+ * - One owner: of all parties that serve a partition, one at a time has the turn and receives its frames.
+ *   When it goes, or abandons its turn, the next one (perhaps itself) receives every frame that was not
+ *   acknowledged, in the original order and before newer ones.
+ * - A session may have a queue of its own, for frames that wait long (rule 21). The party that has the turn
+ *   opens and closes those queues. Their frames are delivered in order, and wait unacknowledged with the turn
+ *   like all others. The first frame makes the queue. A queue that nobody has used for long is removed.
+ * - The party that has the turn may send itself an *echo* through the partition's queue. When the echo comes
+ *   back, every frame before it in the queue has been delivered. An echo comes back within its turn, or
+ *   never, and to no other party.
+ * - No frame is delivered twice within one turn. Delivery is not guaranteed, so senders repeat what matters
+ *   to them.
+ * - Reconnecting: an adapter reconnects until it is closed. `send` never throws and never waits. Without a
  *   connection, or with too much waiting before it, it drops the frame and returns false.
  * - Calls: a party is never called from inside a call of its own (`send`, `ack`, `abandon`), not before the
  *   promise of its link has resolved, and not after it began to close.
- * - Bytes: what was handed to `send` must not be changed afterwards. What was received may be part of a larger
- *   buffer: copy what is kept for long.
+ * - Bytes: the caller does not change bytes after `send`. Received bytes may be part of a larger buffer, so
+ *   the receiver copies what it keeps for long.
  */
 export interface Broker {
-  /** Joins the line of those who serve `partition`. Resolves when in line for the first time. */
+  /**
+   * Joins the queue of the parties that serve `partition`. Resolves when it is in the queue for the first
+   * time. Rejects when the broker has a queue or a limit that only an operator can change.
+   */
   serve(partition: number, options: ServeOptions, server: PartitionServer): Promise<PartitionLink>;
 
-  /** Opens the holder's own queue, a new one with every connection. Resolves when open for the first time. */
+  /**
+   * Opens the holder's own queue, a new one for every connection. Resolves when it is open for the first
+   * time.
+   */
   join(holder: string, client: HolderClient): Promise<HolderLink>;
 
   /**
-   * Closes every link. What was sent before is delivered first where the connection still stands. A `serve` or
-   * `join` that still waits is rejected, and so are later ones.
+   * Closes every link. Frames that were sent before are delivered first, while the connection stands. Rejects
+   * a `serve` or `join` that waits, and later ones.
    */
   close(): Promise<void>;
 
-  /** What this party has done so far: a live view, cheap to read. */
+  /** What this party has done so far. It is a live view. */
   readonly counters: BrokerCounters;
 }
 
@@ -48,70 +58,106 @@ export interface ServeOptions {
   readonly prefetch: number;
 }
 
-/** What the one who serves a partition must handle. Calls come one at a time and must not throw. */
+/** The calls to a party that serves a partition. They come one at a time, and must not throw. */
 export interface PartitionServer {
   received(delivery: Delivery): void;
   /**
-   * This turn is over: the channel died or was abandoned. All its deliveries are void (they go to the next in
-   * line) and their `ack` does nothing. The adapter gets in line again by itself.
+   * This turn is over, because the channel died or was abandoned. All its deliveries are void: the next party
+   * receives them, and their `ack` does nothing. The adapter joins the queue again.
    */
   lost(reason: string): void;
-  /** A frame that was sent to this holder's queue came back, because there is no such queue: its holder has gone, or has another one. */
+  /**
+   * A frame to this holder's queue came back, because there is no such queue. Its holder has gone, or has
+   * another queue.
+   */
   unreachable(queue: string): void;
-  /** The queue of this session, which was to be open, is not there, or not any more. */
+  /** The queue of this session was to be open, and is not there. */
   queueGone(session: string): void;
+  /**
+   * The echo with this mark has come back. Every frame before it in the partition's queue has been delivered.
+   */
+  echoed(mark: number): void;
 }
 
 export interface Delivery {
   readonly bytes: Uint8Array;
   /** The session in whose own queue the frame waited; undefined when it came to the partition. */
   readonly session: string | undefined;
-  /** What the sender calls itself: its queue. For logs, and not to be relied on. */
+  /** The queue that the sender names as its own. It is for logs, and may be wrong. */
   readonly sender: string | undefined;
-  /** Says that all of this frame is settled: it will never be delivered again. */
+  /** All of this frame is settled. It is not delivered again. */
   ack(): void;
 }
 
-/** A place in the line of those who serve one partition. */
-export interface PartitionLink {
-  /** Sends a frame to a holder's queue; if that is gone, the server is told by `unreachable`. False when there is no connection. */
+/**
+ * A broker may have a limit on the size of messages, and close the channel that sends a larger one. The
+ * adapter learns the limit when a connection meets it. Then it sends no larger frames.
+ */
+interface FrameLimit {
+  /** The most bytes that the broker takes in one frame. Infinity while it is not known. */
+  readonly maxFrameBytes: number;
+}
+
+/** A place in the queue of the parties that serve one partition. */
+export interface PartitionLink extends FrameLimit {
+  /**
+   * Sends a frame to a holder's queue. If that is gone, `unreachable` is called. False when there is no
+   * connection.
+   */
   send(queue: string, bytes: Uint8Array): boolean;
-  /** Delivers from the session's own queue, so that `sessionPrefetch` frames of it are unacknowledged at once, until it is closed or the turn ends. */
+  /**
+   * Sends an echo, for which `echoed` is called with its mark, if it comes back. False when there is no
+   * connection.
+   */
+  echo(mark: number): boolean;
+  /**
+   * Delivers from the session's own queue until it is closed or the turn ends. `sessionPrefetch` of its
+   * frames are unacknowledged at once.
+   */
   openQueue(session: string): void;
-  /** Delivers nothing more from it, but for what was under way. */
+  /** Stops delivering from it. Frames under way may still come. */
   closeQueue(session: string): void;
-  /** Gives up the turn: unacknowledged frames go to the next in line, and this server gets in line anew. */
+  /** Gives up the turn. Unacknowledged frames go to the next party, and this one joins the queue again. */
   abandon(): void;
-  /** Leaves the line for good, after what was sent and acknowledged has reached the broker. */
+  /** Leaves the queue for good, when all that it sent and acknowledged has reached the broker. */
   close(): Promise<void>;
 }
 
-/** What a holder must handle. Calls come one at a time and must not throw. */
+/** The calls to a holder. They come one at a time, and must not throw. */
 export interface HolderClient {
-  /** A connection stands; frames reach this holder at `queue`. Never the same name twice. */
+  /** A connection stands. Frames reach this holder at `queue`, whose name is never the same twice. */
   connected(queue: string): void;
-  /** The connection is gone, and `queue` with all that was under way. */
+  /** The connection is gone, and with it `queue` and the frames under way. */
   disconnected(reason: string): void;
   received(bytes: Uint8Array): void;
 }
 
-/** What became of a frame for a session's own queue: it waits there; or not, for as many as there may be wait already, or because the connection is gone. */
-export type Asked = 'queued' | 'full' | 'lost';
+/**
+ * What became of a frame for a session's own queue. It waits there, or the queue was full, or the connection
+ * was lost.
+ */
+export type Enqueued = 'queued' | 'full' | 'lost';
 
-export interface AskOptions {
-  /** Most frames that may wait there before this one, as far as they are counted already. */
-  readonly most: number;
-  /** How long it waits at most, in milliseconds. */
+export interface EnqueueOptions {
+  /** Most frames that may wait before this one. Those that came just now may not be counted yet. */
+  readonly maxWaiting: number;
+  /** The longest that it waits, in milliseconds. */
   readonly ttlMs: number;
 }
 
-/** Frames of one session's queue that are with the one who has the turn: the second one shows that more than one waits. */
+/**
+ * How many frames of one session's queue are delivered at once. The second one shows that more than one
+ * waits.
+ */
 export const sessionPrefetch = 2;
 
-export interface HolderLink {
-  /** Sends a frame to whoever serves `partition`. False when there is no connection. */
+export interface HolderLink extends FrameLimit {
+  /** Sends a frame to the party that serves `partition`. False when there is no connection. */
   send(partition: number, bytes: Uint8Array): boolean;
-  /** Puts a frame into the session's own queue, which is made when it is not there. What is sent afterwards may overtake it. */
-  ask(session: string, bytes: Uint8Array, options: AskOptions): Promise<Asked>;
+  /**
+   * Puts a frame into the session's own queue, and makes the queue when it is missing. Later frames may
+   * overtake it.
+   */
+  enqueue(session: string, bytes: Uint8Array, options: EnqueueOptions): Promise<Enqueued>;
   close(): Promise<void>;
 }

@@ -1,11 +1,22 @@
 /** The broker: its port, its adapters, and the two small ports that every driver needs beside it. */
-export { AmqpBroker, type AmqpSettings } from './amqp.broker.js';
-export { wrongInTls, type AmqpTls } from './amqp.tls.js';
-export { removeAmqpDeployment } from './amqp.removal.js';
+export { AmqpBroker } from './amqp/broker.js';
+export { checkAmqp } from './amqp/connect.js';
+export {
+  amqpDefaults,
+  amqpLimits,
+  amqpPrefix,
+  deploymentAt,
+  localAmqpUrl,
+  wrongInAddresses,
+  type AmqpSecrets,
+  type AmqpSettings,
+} from './amqp/settings.js';
+export { wrongInTls, type AmqpTls } from './amqp/tls.js';
+export { removeAmqpDeployment } from './amqp/removal.js';
 export { sessionPrefetch } from './broker.js';
 export type {
-  Asked,
-  AskOptions,
+  Enqueued,
+  EnqueueOptions,
   Broker,
   BrokerCounters,
   Delivery,
@@ -15,7 +26,8 @@ export type {
   PartitionServer,
   ServeOptions,
 } from './broker.js';
-export { systemClock, type Clock } from './clock.js';
-export type { Log } from './log.js';
-export { MemoryBroker } from './memory.broker.js';
-export { MemoryExchange, type MemoryExchangeSettings } from './memory.exchange.js';
+export { keptAlive, systemClock, type Clock } from './clock.js';
+export { IncidentLog } from './incidents.js';
+export { calmLog, type Log } from './log.js';
+export { MemoryBroker } from './memory/broker.js';
+export { MemoryExchange, type MemoryExchangeSettings } from './memory/exchange.js';

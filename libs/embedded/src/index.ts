@@ -1,2 +1,3 @@
 /** The embedded mode: store and broker inside the application's process. */
-export { EmbeddedLockedSessionModule, type EmbeddedOptions } from './embedded.module.js';
+export { EmbeddedLockedSessionModule, type EmbeddedOptions } from './module.js';
+export { embeddedSettingRows } from './settings.js';

@@ -1,27 +1,45 @@
 /** The rules of Locked Session, pure: messages, codec, records, and the two state machines. */
-export { decodeHolderFrame, decodeStoreFrame, encodeHolderFrame, encodeStoreFrame } from './codec.js';
-export { FrameError } from './fields.js';
-export { intoFrames } from './frames.js';
-export type { HolderRules, QueueLayout } from './holder-desk.js';
-export { HolderMachine } from './holder-machine.js';
-export type { HeldAttribute, HeldGrant, HolderCounters, HolderEvent } from './holder-outputs.js';
-export { limits } from './limits.js';
+export { decodeHolderFrame, decodeStoreFrame, encodeHolderFrame, encodeStoreFrame } from './wire/codec.js';
+export { FrameError } from './wire/fields.js';
+export { OtherVersionError, type OtherVersion } from './wire/frame-head.js';
+export { encodeFrames, FrameTooLargeError, intoFrames } from './wire/frames.js';
+export type { HolderParameters, QueueLayout } from './holder/parameters.js';
+export { holderRules, type HolderRules } from './holder/rules.js';
+export { HolderMachine } from './holder/holder-machine.js';
+export type { HeldAttribute, HeldGrant, HolderCounters, HolderEvent } from './holder/outputs.js';
+export { limits } from './wire/limits.js';
 export {
   noChanges,
   protocolVersion,
   type Acquire,
-  type Changes,
+  type ChangeSet,
   type HolderFrame,
   type HolderMessage,
   type RefusalReason,
   type Revoked,
   type StoreFrame,
   type StoreMessage,
-} from './messages.js';
-export { compareTokens, compareVersions, sameToken, type Now, type Token, type Version } from './order.js';
-export type { StoreCounters, StoreRules } from './partition-desk.js';
-export { PartitionMachine } from './partition-machine.js';
-export { decodeAttribute, decodeHead, encodeAttribute, encodeHead, type SessionRecord } from './record.js';
-export { isAskFor } from './session-queues.js';
-export { isAttributeName, isSessionId, partitionHash, partitionOf } from './session-id.js';
-export type { RecordWrite, StoreOutputs } from './store-outputs.js';
+} from './wire/messages.js';
+export {
+  compareTokens,
+  compareVersions,
+  sameToken,
+  type Now,
+  type Token,
+  type Version,
+} from './wire/order.js';
+export type { StoreParameters } from './store/parameters.js';
+export type { StoreCounters } from './store/partition-state.js';
+export { PartitionMachine } from './store/partition-machine.js';
+export {
+  decodeAttribute,
+  decodeHead,
+  encodeAttribute,
+  encodeHead,
+  type RecordWrite,
+  type SessionRecord,
+} from './store/record.js';
+export { storeRules, type ClaimedEpochs, type StoreRules } from './store/rules.js';
+export { isAcquireOf } from './store/session-queues.js';
+export { isAttributeName, isSessionId, partitionHash, partitionOf } from './wire/session-id.js';
+export type { StoreOutputs } from './store/outputs.js';

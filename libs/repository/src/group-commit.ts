@@ -1,35 +1,35 @@
 /**
- * Group commit: while one batch is being written, whatever arrives gathers for the next, so that a slow disk makes
- * batches larger and not the line longer. Everything takes effect in the order of arrival.
+ * Group commit: what arrives while one batch is written forms the next batch. So a slow disk makes batches
+ * larger and not the queue longer. Items take effect in the order of arrival.
  */
 export class GroupCommit<Item> {
-  private readonly line: (Pending<Item> | (() => Promise<void>))[] = [];
+  private readonly queue: (Pending<Item> | (() => Promise<void>))[] = [];
   private running = false;
 
-  /** `commit` settles every one that it takes of the arrivals; what it leaves it is offered again. */
+  /** `commit` settles every arrival that it takes. Those that it leaves are offered again. */
   constructor(private readonly commit: (arrivals: Iterable<Pending<Item>>) => Promise<void>) {}
 
-  /** Resolves when `item` is committed, in one batch with its neighbours in the line. */
+  /** Resolves when `item` is committed, in one batch with its neighbours in the queue. */
   add(item: Item): Promise<void> {
     return new Promise((resolve, reject) => this.arrive({ item, resolve, reject }));
   }
 
-  /** Runs `task` when all that arrived before is settled, and nothing else meanwhile. */
+  /** Runs `task` alone, when all that arrived before is settled. */
   alone<T>(task: () => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => this.arrive(() => task().then(resolve, reject)));
   }
 
   private arrive(job: Pending<Item> | (() => Promise<void>)): void {
-    this.line.push(job);
+    this.queue.push(job);
     if (!this.running) void this.run();
   }
 
   private async run(): Promise<void> {
     this.running = true;
-    await Promise.resolve(); // what arrives in one turn shares the first batch
-    for (let job = this.line[0]; job; job = this.line[0]) {
+    await Promise.resolve(); // arrivals of one turn of the event loop share the first batch
+    for (let job = this.queue[0]; job; job = this.queue[0]) {
       if (typeof job === 'function') {
-        this.line.shift();
+        this.queue.shift();
         await job();
       } else {
         await this.commit(this.arrivals());
@@ -39,8 +39,8 @@ export class GroupCommit<Item> {
   }
 
   private *arrivals(): Generator<Pending<Item>> {
-    for (let job = this.line[0]; typeof job === 'object'; job = this.line[0]) {
-      this.line.shift();
+    for (let job = this.queue[0]; typeof job === 'object'; job = this.queue[0]) {
+      this.queue.shift();
       yield job;
     }
   }

@@ -1,17 +1,24 @@
 /** The repository: its port and its adapters. */
-export { LevelRepository, type LevelRepositorySettings } from './level.repository.js';
-export { MemoryRepository } from './memory.repository.js';
-export { PostgresRepository, type PostgresRepositorySettings } from './postgres.repository.js';
-export { schemaName } from './postgres.schema.js';
+export { levelDefaults, LevelRepository, type LevelRepositorySettings } from './level/repository.js';
+export { checkEveryMsLimits } from './level/stamp.js';
+export { MemoryRepository } from './memory/repository.js';
+export {
+  postgresDefaults,
+  PostgresRepository,
+  type PostgresRepositorySettings,
+} from './postgres/repository.js';
+export { schemaName } from './postgres/schema.js';
 export {
   DeploymentMismatchError,
   EpochLostError,
-  OccupiedError,
+  InUseError,
+  OtherDeploymentError,
   RepositoryError,
   type Claim,
   type Deployment,
   type DueSession,
   type RecordedDeployment,
+  type RepositoryEvents,
   type SessionRepository,
   type SessionWrite,
   type StoredSession,

@@ -1,8 +1,24 @@
-/** The store over the in-memory broker: what it does around its machines. A test speaks as a holder, in frames. */
+/**
+ * The store over the in-memory broker: what it does around its machines. A test speaks as a holder, in
+ * frames. It is one file, since all scenes speak through the same holder.
+ */
+import { pack } from 'msgpackr';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { MemoryBroker, MemoryExchange, systemClock, type Clock, type HolderLink } from '#broker';
-import { decodeStoreFrame, encodeHolderFrame, type HolderMessage, type StoreMessage } from '#protocol';
-import { DeploymentMismatchError, MemoryRepository } from '#repository';
+import {
+  decodeStoreFrame,
+  encodeHolderFrame,
+  protocolVersion,
+  type HolderMessage,
+  type StoreFrame,
+  type StoreMessage,
+} from '#protocol';
+import {
+  DeploymentMismatchError,
+  MemoryRepository,
+  RepositoryError,
+  type RepositoryEvents,
+} from '#repository';
 import { Store, tombstoneMs, type StoreCoreSettings } from './store.js';
 
 const settings: StoreCoreSettings = {
@@ -12,10 +28,12 @@ const settings: StoreCoreSettings = {
   unreachableHolder: 'wait-for-lease',
   ttlMs: 60_000,
   tombstoneMs,
+  destroyedNoticeMs: 60_000,
   expiryScanMs: 60_000,
   waitersPerSession: 2,
   waitersPerPartition: 2,
   window: 1,
+  closeMs: 5_000,
   standbyPollMs: 50,
   endedGrants: 8,
   cacheBytes: 1_000_000,
@@ -27,6 +45,13 @@ const settings: StoreCoreSettings = {
 class Stubborn extends MemoryRepository {
   hold: Promise<void> = Promise.resolve();
   failures = 0;
+  looks = 0;
+
+  /** A store that looks without an end would keep everything else from happening. */
+  override async due(...of: Parameters<MemoryRepository['due']>) {
+    if (++this.looks > 100) throw new Error('looked too often');
+    return super.due(...of);
+  }
 
   override async apply(...of: Parameters<MemoryRepository['apply']>): Promise<void> {
     await this.hold;
@@ -50,12 +75,20 @@ const acquire = (request: number): HolderMessage => ({
   waitMs: 10_000,
 });
 
+/** The wall's clock stands still, so that epochs are small. */
+const smallEpochs: Clock = { ...systemClock, now: () => ({ ...systemClock.now(), wall: 0 }) };
+
 let exchange: MemoryExchange;
 let repository: Stubborn;
 let store: Store;
-let holder: { link: HolderLink; heard: StoreMessage[]; say(...messages: HolderMessage[]): void };
+let holder: {
+  link: HolderLink;
+  heard: StoreMessage[];
+  queue(): string;
+  say(...messages: HolderMessage[]): void;
+};
 
-function makeStore(more: Partial<StoreCoreSettings> = {}, clock: Clock = systemClock): Store {
+function makeStore(more: Partial<StoreCoreSettings> = {}, clock: Clock = smallEpochs): Store {
   const ports = { broker: new MemoryBroker(exchange), repository, clock, log };
   return new Store(ports, { ...settings, ...more });
 }
@@ -70,8 +103,8 @@ async function join(name: string): Promise<typeof holder> {
   });
   await expect.poll(() => queue).not.toBe('');
   const say = (...messages: HolderMessage[]) =>
-    void link.send(0, encodeHolderFrame({ partition: 0, holder: name, queue, messages }));
-  return { link, heard, say };
+    void link.send(0, encodeHolderFrame({ partition: 0, holder: name, queue, epoch: 0, messages }));
+  return { link, heard, say, queue: () => queue };
 }
 
 beforeEach(async () => {
@@ -94,13 +127,41 @@ describe('frames that do not parse', () => {
   });
 
   it('are those of another partition, too', async () => {
-    const frame = { partition: 5, holder: 'h', queue: 'q', messages: [acquire(1)] };
+    const frame = { partition: 5, holder: 'h', queue: 'q', epoch: 0, messages: [acquire(1)] };
     holder.link.send(0, encodeHolderFrame(frame));
     await expect.poll(() => store.snapshot().badFrames).toBe(1);
   });
 });
 
-describe('rule 7', () => {
+describe('frames of another protocol version', () => {
+  /** A frame of this holder as it is in version 1 or 3: the head is the same, what follows is not. */
+  const ofVersion = (version: number, name: string, queue: string) =>
+    pack([version, 'h', 0, name, queue, new Map([['no version', 'knows this']])]);
+
+  it('are answered by a frame that names both, and logged once for each holder', async () => {
+    const heard: StoreFrame[] = [];
+    let queue = '';
+    await new MemoryBroker(exchange).join('late', {
+      connected: (its) => void (queue = its),
+      disconnected: () => {},
+      received: (bytes) => void heard.push(decodeStoreFrame(bytes)),
+    });
+    await expect.poll(() => queue).not.toBe('');
+    for (let i = 0; i < 20; i++) holder.link.send(0, ofVersion(3, 'late', queue));
+    holder.link.send(0, ofVersion(1, 'early', 'nowhere'));
+    holder.say(acquire(1));
+    await expect.poll(() => holder.heard).toMatchObject([{ kind: 'grant' }]);
+    const messages = [{ kind: 'mismatch', store: protocolVersion, holder: 3 }];
+    expect(heard).toEqual([{ version: protocolVersion, partition: 0, epoch: 0, messages }]);
+    expect(store.snapshot()).toMatchObject({ badFrames: 21, frames: 1 });
+    expect(lines).toEqual([
+      expect.stringContaining('app server late speaks protocol version 3, but this store 2:'),
+      expect.stringContaining('app server early speaks protocol version 1, but this store 2:'),
+    ]);
+  });
+});
+
+describe('rule 7: a store persists, and then speaks', () => {
   it('nothing is said before it is persisted', async () => {
     let goOn!: () => void;
     repository.hold = new Promise((resolve) => (goOn = resolve));
@@ -118,7 +179,57 @@ describe('rule 7', () => {
     repository.failures = 1;
     holder.say(acquire(1));
     await expect.poll(() => holder.heard).toMatchObject([{ kind: 'grant', token: [2, 1] }]);
-    expect(lines.join('\n')).toMatch(/partition 0: disk full; claiming it anew in 1 ms/);
+    await expect.poll(() => lines).toHaveLength(2);
+    expect(lines[0]).toMatch(/^partition 0 cannot be served \(disk full\)/);
+    expect(lines[1]).toMatch(/^partition 0 is served again after/);
+  });
+});
+
+describe('a message that cannot be encoded', () => {
+  it('is logged and counts as lost: the partition serves on', async () => {
+    await store.stop();
+    store = makeStore({ ttlMs: 60_000.5 }, systemClock); // a number that no frame can carry
+    await store.start();
+    holder.say({ kind: 'renew', n: 1 }, acquire(1));
+    await expect.poll(() => holder.heard).toMatchObject([{ kind: 'grant' }]);
+    expect(lines.join('\n')).toMatch(/partition 0: renewed: 60000\.5 is no count .*; it is not sent/);
+    expect(lines.join('\n')).not.toMatch(/claiming it anew/);
+  });
+});
+
+describe('a place that is lost', () => {
+  class Losing extends Stubborn {
+    lose: (error: RepositoryError) => void = () => {};
+    override async open(events?: RepositoryEvents): Promise<void> {
+      this.lose = (error) => {
+        this.hold = rejection(error);
+        events?.lost(error);
+      };
+    }
+  }
+
+  it('ends the store at once, with one line; nothing is acknowledged, and another store can go on', async () => {
+    const own = new Losing();
+    const failed: Error[] = [];
+    await store.stop();
+    const ports = { broker: new MemoryBroker(exchange), repository: own, clock: systemClock, log };
+    store = new Store({ ...ports, failed: (error) => void failed.push(error) }, settings);
+    await store.start();
+    let goOn!: () => void;
+    own.hold = new Promise((resolve) => (goOn = resolve));
+    holder.say(acquire(1));
+    await expect.poll(() => store.snapshot().frames).toBe(1);
+    own.lose(new RepositoryError('the directory is gone'));
+    goOn();
+    expect(failed).toEqual([expect.objectContaining({ message: 'the directory is gone' })]);
+    await store.stop();
+    expect(lines).toEqual(['the store ends: the directory is gone']);
+    expect(failed).toHaveLength(1);
+    const heard = holder.heard.length;
+
+    store = makeStore();
+    await store.start();
+    await expect.poll(() => holder.heard.slice(heard)).toMatchObject([{ kind: 'grant' }]);
   });
 });
 
@@ -127,7 +238,7 @@ describe('while the disk is slow', () => {
   let timers: (() => void)[] = [];
   const clock: Clock = {
     ...systemClock,
-    now: () => ({ mono: time, wall: 1_000_000 + time }),
+    now: () => ({ mono: time, wall: time }),
     after: (_delayMs, task) => {
       timers.push(task);
       return () => (timers = timers.filter((one) => one !== task));
@@ -140,7 +251,7 @@ describe('while the disk is slow', () => {
     token,
     seq: 1,
     set: new Map(),
-    delete: [],
+    removed: [],
   });
   let written: () => void;
   const holdUp = () => void (repository.hold = new Promise((resolve) => (written = resolve)));
@@ -189,19 +300,218 @@ describe('while the disk is slow', () => {
       await expect.poll(() => holder.heard).toContainEqual(expect.objectContaining({ kind: 'renewed', n }));
       return holder.heard.map(({ kind }) => kind);
     };
-    expect(await look(1)).not.toContain('revoked');
-    time = 29_000;
-    expect(await look(2)).not.toContain('revoked');
+    for (let n = 1; time <= 29_000; n++, time += 1_000) expect(await look(n)).not.toContain('revoked');
     time = 31_000;
-    expect(await look(3)).toContain('revoked');
+    await look(31);
+    await expect.poll(() => holder.heard.at(-1)).toMatchObject({ kind: 'revoked', why: 'recall-timeout' });
+  });
+
+  it('rule 10: what is over is found though one frame follows the other so fast that no timer fires', async () => {
+    const [waiter, busy] = [await join('waiter'), await join('busy')];
+    waiter.say({ ...acquire(1), waitMs: 600_000 } as HolderMessage);
+    await expect.poll(() => holder.heard.at(-1)).toMatchObject({ kind: 'recall' });
+    for (let n = 1; n <= 8; n++) {
+      time += 1_000;
+      busy.say({ kind: 'renew', n });
+      await expect.poll(() => busy.heard).toHaveLength(n);
+    }
+    await expect.poll(() => waiter.heard).toMatchObject([{ kind: 'grant', token: [1, 2] }]);
+  });
+});
+
+describe('rule 15: many sessions that are due at once', () => {
+  const ids = Array.from({ length: 600 }, (_, i) => `s${i}`);
+  const { ttlMs } = settings;
+  const timers = new Set<() => void>();
+  let time: number;
+  const clock: Clock = {
+    ...systemClock,
+    now: () => ({ mono: time, wall: time }),
+    after: (_delayMs, task) => (timers.add(task), () => void timers.delete(task)),
+  };
+  const fire = () => {
+    for (const task of [...timers]) {
+      timers.delete(task);
+      task();
+    }
+  };
+  const turnOfTheLoop = () => new Promise((resolve) => setTimeout(resolve, 2));
+  /** How many are named as due `at` a time. */
+  const due = async (at: number) => (await repository.due(0, at, 1_000)).length;
+
+  beforeEach(async () => {
+    time = 0;
+    timers.clear();
+    await store.stop();
+    repository = new Stubborn();
+    store = makeStore({}, clock);
+    await store.start();
+    holder.say(...ids.map((session) => ({ ...acquire(1), session }) as HolderMessage));
+    await expect.poll(() => holder.heard).toHaveLength(ids.length);
+  });
+
+  it('and held by one that is silent keep the store busy with nothing: it looks again when it has heard', async () => {
+    const looks = async (mono: number) => {
+      time = mono;
+      repository.looks = 0;
+      for (let i = 0; i < 20; i++) {
+        fire();
+        await turnOfTheLoop();
+      }
+      return repository.looks;
+    };
+    expect(await looks(ttlMs)).toBeLessThan(25);
+    expect(await due(ttlMs)).toBe(0);
+    expect(await due(2 * ttlMs)).toBe(ids.length);
+    expect(await looks(2 * ttlMs)).toBeLessThan(25);
+    expect(await due(2 * ttlMs)).toBe(0);
+  });
+
+  it('and free are removed in steps, so that whatever else there is comes between', async () => {
+    const give = (session: string, n: number): HolderMessage => {
+      const empty = { seq: 0, set: new Map(), removed: [] };
+      return { kind: 'release', session, token: [1, n + 1], ...empty };
+    };
+    holder.say(...ids.map(give));
+    await expect.poll(() => holder.heard).toHaveLength(2 * ids.length);
+    time = ttlMs;
+    const left: number[] = [];
+    for (let i = 0; i < 4; i++) {
+      fire();
+      await turnOfTheLoop();
+      left.push(await due(ttlMs));
+    }
+    expect(left).toEqual([344, 88, 0, 0]);
+  });
+});
+
+describe('incidents', () => {
+  it('that hit every partition are one line, with their number, and one when all is well again', async () => {
+    await store.stop();
+    repository = new Stubborn();
+    exchange = new MemoryExchange({ clock: systemClock });
+    store = makeStore({ partitions: 16 });
+    await store.start();
+    const holder = await join('of all');
+    const renewAll = (n: number) => {
+      for (let partition = 0; partition < 16; partition++) {
+        const frame = {
+          partition,
+          holder: 'h',
+          queue: 'q',
+          epoch: 0,
+          messages: [{ kind: 'renew', n } as const],
+        };
+        holder.link.send(partition, encodeHolderFrame(frame));
+      }
+    };
+    repository.failures = 16 * 3;
+    renewAll(1);
+    await expect.poll(() => lines).toHaveLength(2);
+    expect(lines[0]).toMatch(/^partitions 0, 1, 2 and 13 more cannot be served \(disk full\)/);
+    expect(lines[1]).toMatch(/^partitions 0, 1, 2 and 13 more are served again after \d\.\d s$/);
+  });
+});
+
+describe('a session that is larger than the broker lets through', () => {
+  const maxFrameBytes = 2_000;
+  const of = (session: string, bytes: number): HolderMessage => ({
+    ...(acquire(1) as Extract<HolderMessage, { kind: 'acquire' }>),
+    session,
+    create: new Map([['a', new Uint8Array(bytes)]]),
+  });
+  const release = (session: string, token: [number, number], seq: number): HolderMessage => ({
+    kind: 'release',
+    session,
+    token,
+    seq,
+    set: new Map(),
+    removed: [],
+  });
+
+  it('is named in the log and refused to each who asks, and nobody else is disturbed', async () => {
+    holder.say(of('large', 3_000));
+    await expect.poll(() => holder.heard).toMatchObject([{ kind: 'grant' }]);
+    await store.stop();
+    lines.length = 0;
+    // The same store meets a broker with a limit.
+    exchange = new MemoryExchange({ clock: systemClock, maxFrameBytes });
+    store = makeStore({ waitersPerPartition: 4 });
+    await store.start();
+    const [one, two] = [await join('one'), await join('two')];
+    one.say({ ...of('large', 0), create: undefined } as HolderMessage, of('small', 10));
+    two.say({ ...of('large', 0), create: undefined } as HolderMessage);
+    await expect.poll(() => one.heard).toContainEqual(expect.objectContaining({ session: 'small' }));
+
+    // The holder of before the restart is gone, and its lease runs out.
+    const first = await join('h');
+    first.say(release('large', [1, 1], 2));
+    const refused = { kind: 'refused', session: 'large', request: 1, why: 'too-large' };
+    await expect.poll(() => one.heard).toContainEqual(expect.objectContaining(refused));
+    expect(two.heard).toEqual([]);
+    // Whoever asks next has it asked back, and its holder does not know it.
+    one.say(release('large', [2, 2], 0));
+    await expect.poll(() => two.heard).toContainEqual(expect.objectContaining(refused));
+    expect(lines).toEqual([
+      expect.stringMatching(
+        /^session large cannot be granted: it takes \d+ bytes, but RabbitMQ takes 2000 in one message/,
+      ),
+    ]);
+  });
+});
+
+describe('stopping', () => {
+  it('waits for what hangs no longer than closeMs, and names it', async () => {
+    await store.stop();
+    store = makeStore({ closeMs: 20 });
+    await store.start();
+    repository.hold = new Promise(() => {});
+    holder.say(acquire(1));
+    await expect.poll(() => store.snapshot().frames).toBe(1);
+    await store.stop();
+    expect(lines.at(-1)).toMatch(/^stopped without the end of: partitions\. /);
   });
 });
 
 describe('a deployment', () => {
+  it('that another one recorded first ends the store: to claim again and again would tell nobody', async () => {
+    const failed: Error[] = [];
+    await store.stop();
+    const ports = { broker: new MemoryBroker(exchange), repository, clock: systemClock, log };
+    store = new Store({ ...ports, failed: (error) => void failed.push(error) }, settings);
+    await store.start();
+    await repository.claim(0, { partitions: 2, hash: 1, leaseMs: 5_000 });
+    holder.say(acquire(1));
+    await expect.poll(() => failed).toEqual([expect.any(DeploymentMismatchError)]);
+    expect(lines).toEqual([
+      expect.stringMatching(/the store ends: this deployment was made with 2 partitions/),
+    ]);
+  });
+
   it('rule 13: has one number of partitions: a store that is set to another one does not start', async () => {
     holder.say(acquire(1));
     await expect.poll(() => holder.heard.length).toBe(1);
     await expect(makeStore({ partitions: 2 }).start()).rejects.toThrow(DeploymentMismatchError);
+  });
+
+  it('rule 13: the epoch of a claim is the time, or the next number when the time is behind', async () => {
+    await store.stop();
+    const wall = 1_795_000_000_000;
+    const at = (now: number) => ({ ...systemClock, now: () => ({ ...systemClock.now(), wall: now }) });
+    for (const [now, epoch] of [
+      [wall + 0.7, wall],
+      [wall - 60_000, wall + 1],
+      [wall + 60_000, wall + 60_000],
+    ] as const) {
+      store = makeStore({}, at(now));
+      await store.start();
+      const visitor = await join(`at ${now}`.replace(' ', '-'));
+      visitor.say({ ...acquire(1), session: `s${now}` } as HolderMessage);
+      await expect.poll(() => visitor.heard).toMatchObject([{ kind: 'grant', token: [epoch, 1] }]);
+      await store.stop();
+    }
+    store = makeStore();
+    await store.start();
   });
 
   it('rule 13: a store that takes over goes on with the waiting line; the one before it can change nothing any more', async () => {
@@ -213,9 +523,70 @@ describe('a deployment', () => {
     const next = makeStore();
     await next.start();
     await store.stop();
-    holder.say({ kind: 'release', session: 's', token: [1, 1], seq: 1, set: new Map(), delete: [] });
+    holder.say({ kind: 'release', session: 's', token: [1, 1], seq: 1, set: new Map(), removed: [] });
     await expect.poll(() => waiter.heard.at(-1)).toMatchObject({ kind: 'grant', token: [2, 1] });
     await expect(repository.apply(0, 1, [])).rejects.toThrow('epoch 1 is over');
     store = next;
   });
 });
+
+describe('rule 13: holders know an epoch that the data do not have', () => {
+  const older =
+    /^partition 0 \(epoch 1000\): app servers have met that, and the data of this store do not know it/;
+  const showing = async (name: string, epoch: number, ...messages: HolderMessage[]) => {
+    const other = await join(name);
+    const frame = { partition: 0, holder: name, queue: other.queue(), epoch, messages };
+    other.link.send(0, encodeHolderFrame(frame));
+    return other.heard;
+  };
+
+  it('at the first claim: it is made above what they know, and the log says that the data are older', async () => {
+    const heard = await showing('old', 1_000, acquire(1));
+    await expect.poll(() => heard).toMatchObject([{ kind: 'grant', token: [1_001, 1] }]);
+    await expect.poll(() => lines).toEqual([expect.stringMatching(older)]);
+  });
+
+  it('later: the partition is claimed above it, and who waits goes on waiting', async () => {
+    holder.say(acquire(1));
+    await expect.poll(() => holder.heard).toMatchObject([{ kind: 'grant', token: [1, 1] }]);
+    const waiter = await join('waiter');
+    waiter.say(acquire(1));
+    await expect.poll(() => holder.heard.at(-1)).toMatchObject({ kind: 'recall' });
+    const heard = await showing('old', 1_000, { ...acquire(1), session: 't' } as HolderMessage);
+    await expect.poll(() => heard).toMatchObject([{ kind: 'grant', token: [1_001, 1] }]);
+    holder.say({ kind: 'release', session: 's', token: [1, 1], seq: 1, set: new Map(), removed: [] });
+    await expect.poll(() => waiter.heard).toMatchObject([{ kind: 'grant', token: [1_001, 2] }]);
+    await expect.poll(() => lines.filter((line) => older.test(line))).toHaveLength(1);
+  });
+
+  it('because another store has claimed since: this one gives the partition up, and nothing is older', async () => {
+    holder.say(acquire(1));
+    await expect.poll(() => holder.heard).toHaveLength(1);
+    const { epoch } = await repository.claim(0, { partitions: 1, hash: 1, leaseMs: 5_000 }, 1_000);
+    const heard = await showing('new', epoch, { ...acquire(1), session: 't' } as HolderMessage);
+    await expect.poll(() => heard).toMatchObject([{ kind: 'grant', token: [1_001, 1] }]);
+    expect(lines.filter((line) => older.test(line))).toEqual([]);
+  });
+
+  it('and that is more than a day ahead of the clock: the frame is dropped, and the log says so once', async () => {
+    const day = 24 * 3_600_000;
+    const lie = await showing('liar', day + 1, acquire(1), acquire(2));
+    const heard = await showing('within', day, { ...acquire(1), session: 't' } as HolderMessage);
+    await expect.poll(() => heard).toMatchObject([{ kind: 'grant', token: [day + 1, 1] }]);
+    expect(lie).toEqual([]);
+    await expect
+      .poll(() =>
+        lines.filter((line) =>
+          line.startsWith('app server liar (epoch 86400001): frames that show this are dropped'),
+        ),
+      )
+      .toHaveLength(1);
+  });
+});
+
+/** Rejected, and known to be so. */
+function rejection(why: Error): Promise<void> {
+  const rejected = Promise.reject(why);
+  rejected.catch(() => {});
+  return rejected;
+}

@@ -1,73 +1,92 @@
 /**
- * The store: serves every partition through the broker. Frames that do not parse are counted, logged and dropped here; all others reach
- * the driver of their partition, by way of `dispatch` where a transport wants to hand them over itself.
+ * The store: serves every partition through the broker. Frames that do not parse are counted, logged and
+ * dropped here. All others reach the driver of their partition, through `dispatch` when a transport hands
+ * them over.
  */
-import type { Broker, Delivery } from '#broker';
+import { keptAlive, type Broker, type Delivery } from '#broker';
 import {
   decodeHolderFrame,
-  isAskFor,
+  isAcquireOf,
   limits,
+  OtherVersionError,
+  encodeStoreFrame,
   partitionHash,
-  PartitionMachine,
+  protocolVersion,
   type HolderFrame,
+  type OtherVersion,
+  type StoreRules,
 } from '#protocol';
-import { DeploymentMismatchError, OccupiedError } from '#repository';
-import {
-  PartitionDriver,
-  type MachineFactory,
-  type PartitionPorts,
-  type PartitionSettings,
-} from './partition.driver.js';
+import { DeploymentMismatchError, InUseError } from '#repository';
+import { PartitionIncidents } from './partition-incidents.js';
+import { OtherVersions } from './other-versions.js';
+import { PartitionDriver, type PartitionPorts, type PartitionSettings } from './partition-driver.js';
 
-export interface StorePorts extends PartitionPorts {
+export interface StorePorts extends Omit<PartitionPorts, 'ended'> {
   readonly broker: Broker;
+  /** Is called when the store has to stand by. Without it the log has a line. */
+  readonly standsBy?: (why: string) => void;
+  /** Is called at most once, when the store has ended by itself. The log has said why. */
+  readonly failed?: (error: Error) => void;
 }
 
 export interface StoreCoreSettings extends PartitionSettings {
-  /** Frames that may be with the store, beside those that hold waiting requests, for each partition. */
+  /** Frames of a partition that may be with the store, beside those of waiting requests. */
   readonly window: number;
-  /** How often a store that stands by looks whether the repository is free, in milliseconds. */
+  /** How long an orderly stop may take, and one second more at worst, in milliseconds. */
+  readonly closeMs: number;
+  /** How often a store that stands by checks whether the repository is free, in milliseconds. */
   readonly standbyPollMs: number;
 }
 
 /** A destroyed session is remembered for half an hour beyond the longest wait (rule 14), in milliseconds. */
 export const tombstoneMs = limits.waitMs + 30 * 60_000;
 
-/** Hands a frame over: `accept` must be called with it, once, in the order of dispatching. */
+/** The time that each part of an orderly stop has in any case, in milliseconds. */
+const lastMs = 300;
+
+/** Hands a frame over. It calls `accept` with the frame, once, in the order of dispatching. */
 export type Dispatch = (frame: HolderFrame, accept: (frame: HolderFrame) => void) => void;
 
 export class Store {
   readonly counters = { frames: 0, badFrames: 0 };
+  private readonly incidents: PartitionIncidents;
+  private readonly otherVersions = new OtherVersions();
   private drivers: PartitionDriver[] = [];
-  private stopping = false;
+  private stopped: Promise<void> | undefined;
   private wake = () => {};
 
   constructor(
     private readonly ports: StorePorts,
     private readonly settings: StoreCoreSettings,
-    private readonly makeMachine: MachineFactory = (...of) => new PartitionMachine(...of),
-  ) {}
+    /** Decisions that a test replaces. */
+    private readonly rules: Partial<StoreRules> = {},
+  ) {
+    this.incidents = new PartitionIncidents(ports.clock, ports.log);
+  }
 
   /**
-   * Opens the repository and gets in line for every partition. While another store has the repository for itself this one stands by, to take its place. Resolves without
-   * having started when it is stopped before. Throws a `RepositoryError` when the repository cannot be used, or belongs to a
-   * deployment with another number of partitions.
+   * Opens the repository and joins the queue for every partition. While another store has the repository for
+   * itself, this one stands by to take its place. When it is stopped meanwhile, it resolves without having
+   * started. Throws a `RepositoryError` when the repository cannot be used, or belongs to a deployment with
+   * another number of partitions. Throws the error of `Broker.serve` when an operator must act first.
    */
-  async start(dispatch: Dispatch = (frame, accept) => accept(frame)): Promise<void> {
+  start(dispatch: Dispatch = (frame, accept) => accept(frame)): Promise<void> {
+    return keptAlive(this.ports.clock, () => this.begin(dispatch));
+  }
+
+  private async begin(dispatch: Dispatch): Promise<void> {
     const { broker, repository } = this.ports;
     await this.open();
-    if (this.stopping) return;
+    if (this.stopped) return;
     const mine = { partitions: this.settings.partitions, hash: partitionHash };
     const recorded = (await repository.deployment()) ?? mine;
     if (recorded.partitions !== mine.partitions || recorded.hash !== mine.hash) {
       throw new DeploymentMismatchError(recorded, mine);
     }
-    // A waiting request keeps its frame unacknowledged: the releases that end the wait must still come through.
-    const prefetch = this.settings.waitersPerPartition + this.settings.window;
-    this.drivers = Array.from(
-      { length: this.settings.partitions },
-      (_, partition) => new PartitionDriver(partition, this.ports, this.settings, this.makeMachine),
-    );
+    // A waiting request keeps its frame unacknowledged, and so does the knock of each queue that is consumed.
+    // The releases that end the waits must still be delivered.
+    const prefetch = 2 * this.settings.waitersPerPartition + this.settings.window;
+    this.drivers = Array.from({ length: this.settings.partitions }, (_, partition) => this.driver(partition));
     await Promise.all(
       this.drivers.map(async (driver) => {
         const server = {
@@ -75,19 +94,56 @@ export class Store {
           lost: (reason: string) => driver.lost(reason),
           unreachable: (queue: string) => driver.unreachable(queue),
           queueGone: (session: string) => driver.queueGone(session),
+          echoed: (mark: number) => driver.echoed(mark),
         };
-        driver.attach(await broker.serve(driver.partition, { prefetch }, server));
+        const link = await broker.serve(driver.partition, { prefetch }, server);
+        driver.attach(link);
       }),
-    );
+    ).catch((error: unknown) => {
+      if (!this.stopped) throw error; // else it was closed before it was connected
+    });
   }
 
-  /** Finishes what is under way, leaves every line, closes the broker and then the repository. */
-  async stop(): Promise<void> {
-    this.stopping = true;
+  /**
+   * Finishes the batches under way, closes every link, the broker and then the repository. All of it has
+   * `closeMs`. The log names the parts that did not end. App servers repeat what was not acknowledged.
+   */
+  stop(): Promise<void> {
+    return (this.stopped ??= keptAlive(this.ports.clock, () => this.end()));
+  }
+
+  private async end(): Promise<void> {
+    const { clock, log, broker, repository } = this.ports;
     this.wake();
-    await Promise.all(this.drivers.map((driver) => driver.stop()));
-    await this.ports.broker.close();
-    await this.ports.repository.close();
+    const closeBy = clock.now().mono + this.settings.closeMs;
+    const late: string[] = [];
+    const within = async (what: string, ends: Promise<unknown>): Promise<void> => {
+      const limitMs = Math.max(lastMs, closeBy - clock.now().mono);
+      if (await this.takesLonger(ends, limitMs)) late.push(what);
+    };
+    await within('partitions', Promise.all(this.drivers.map((driver) => driver.stop())));
+    this.incidents.close();
+    await within('broker', broker.close());
+    await within('repository', repository.close());
+    this.ports.trace?.close();
+    if (late.length > 0)
+      log.warn(
+        `stopped without the end of: ${late.join(', ')}. What was not acknowledged is repeated by app ` +
+          'servers',
+      );
+  }
+
+  private async takesLonger(ends: Promise<unknown>, limitMs: number): Promise<boolean> {
+    let cancel = () => {};
+    const late = new Promise<true>((resolve) => {
+      cancel = this.ports.clock.after(limitMs, () => resolve(true));
+    });
+    return (await Promise.race([ends, late]).finally(cancel)) === true;
+  }
+
+  private driver(partition: number): PartitionDriver {
+    const ports = { ...this.ports, ended: (error: Error) => this.fail(error) };
+    return new PartitionDriver(partition, ports, this.incidents, this.settings, this.rules);
   }
 
   /** For operators: the partitions that this store owns now. */
@@ -96,23 +152,42 @@ export class Store {
     return { ...this.counters, partitions };
   }
 
+  /** This process can never be a store again. So it stops, and another one can take over. */
+  private fail(reason: Error): void {
+    if (this.stopped) return;
+    this.ports.log.error(`the store ends: ${reason.message}`);
+    this.stop().catch(() => {}); // the log has told what matters
+    this.ports.failed?.(reason);
+  }
+
+  private untilNextPoll(): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.ports.clock.after(this.settings.standbyPollMs, resolve);
+      this.wake = () => {
+        cancel();
+        resolve();
+      };
+    });
+  }
+
   private async open(): Promise<void> {
-    const { repository, clock, log } = this.ports;
-    for (let told = false; !this.stopping; told = true) {
+    const { repository, log } = this.ports;
+    const events = {
+      waits: (why: string) => log.warn(why),
+      lost: (error: Error) => this.fail(error),
+    };
+    const { standsBy = (why: string) => log.log(`standing by: ${why}`) } = this.ports;
+    for (let told = false; !this.stopped; told = true) {
       try {
-        await repository.open();
+        await repository.open(events);
         if (told) log.log('the repository is free: taking over');
         return;
       } catch (error) {
-        if (!(error instanceof OccupiedError)) throw error;
-        if (!told) log.log(`standing by: ${error.message}`);
-        await new Promise<void>((resolve) => {
-          const cancel = clock.after(this.settings.standbyPollMs, resolve);
-          this.wake = () => {
-            cancel();
-            resolve();
-          };
-        });
+        // oxlint-disable-next-line typescript/no-unnecessary-condition -- it may have been stopped meanwhile
+        if (this.stopped) return;
+        if (!(error instanceof InUseError)) throw error;
+        if (!told) standsBy(error.message);
+        await this.untilNextPoll();
       }
     }
   }
@@ -124,11 +199,12 @@ export class Store {
       if (frame.partition !== driver.partition) {
         throw new Error(`it is for partition ${frame.partition} of another deployment`);
       }
-      if (delivery.session !== undefined && !isAskFor(delivery.session, frame.messages)) {
+      if (delivery.session !== undefined && !isAcquireOf(delivery.session, frame.messages)) {
         throw new Error(`it is no acquire of session ${delivery.session}, in whose queue it was`);
       }
     } catch (error) {
       this.counters.badFrames++;
+      if (error instanceof OtherVersionError) return this.refuseVersion(driver, error.frame, delivery);
       this.ports.log.warn(
         `partition ${driver.partition}: dropped a frame of ${delivery.bytes.length} bytes from ` +
           `${delivery.sender ?? 'an unnamed sender'}: ${(error as Error).message}`,
@@ -138,5 +214,24 @@ export class Store {
     }
     this.counters.frames++;
     dispatch(frame, (accepted) => driver.receive(accepted, delivery));
+  }
+
+  /**
+   * Answers a frame of another protocol version. Without an answer the scopes of its holder would wait in
+   * vain.
+   */
+  private refuseVersion(driver: PartitionDriver, frame: OtherVersion, delivery: Delivery): void {
+    const { clock, log } = this.ports;
+    const { holder, queue = '', version, partition } = frame;
+    const { isNew, isDue } = this.otherVersions.heard(frame, clock.now().mono);
+    if (isNew)
+      log.error(
+        `app server ${holder} speaks protocol version ${version}, but this store ${protocolVersion}: its ` +
+          'frames are refused; ' +
+          'run one release of locked-session on both sides',
+      );
+    const answer = { kind: 'mismatch', store: protocolVersion, holder: version } as const;
+    if (isDue) driver.answer(queue, encodeStoreFrame({ partition, epoch: 0, messages: [answer] }));
+    delivery.ack();
   }
 }

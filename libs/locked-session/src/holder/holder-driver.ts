@@ -1,0 +1,392 @@
+/**
+ * Drives the holder's state machine. Hands it the frames that arrive, and sends its messages at the end of
+ * each turn of the event loop. A timer for repeats and renewals runs only while there is something to repeat
+ * or renew.
+ */
+import type { HolderClient, HolderLink } from '#broker';
+import {
+  decodeStoreFrame,
+  encodeFrames,
+  encodeHolderFrame,
+  FrameTooLargeError,
+  HolderMachine,
+  intoFrames,
+  noChanges,
+  OtherVersionError,
+  protocolVersion,
+  type Acquire,
+  type ChangeSet,
+  type HeldGrant,
+  type HolderEvent,
+  type HolderMessage,
+  type HolderParameters,
+  type HolderRules,
+  type OtherVersion,
+  type StoreFrame,
+} from '#protocol';
+import { otherVersion } from '../gate/gate-errors.js';
+import type { Holder } from '../gate/holder.js';
+import { attempt, logError } from './guarded.js';
+import type { HolderPorts } from './holder-ports.js';
+import { HolderTrace } from './holder-trace.js';
+import { QueueBudget, type QueueBudgetSettings } from './queue-budget.js';
+
+export interface HolderSettings extends HolderParameters, QueueBudgetSettings {
+  /** Most processes that may wait in a session's own queue (rule 21). */
+  readonly waitersPerSession: number;
+}
+
+export type DriverEvent =
+  | HolderEvent
+  /** The store of this partition speaks another version of the protocol. */
+  | { readonly kind: 'version'; readonly version: number; readonly partition: number };
+
+/**
+ * The log names a store's other protocol version once in this time, in milliseconds, since all its partitions
+ * tell it.
+ */
+const tellVersionEveryMs = 600_000;
+
+export class HolderDriver implements Holder {
+  readonly counters = {
+    framesSent: 0,
+    framesReceived: 0,
+    badFrames: 0,
+    messagesSent: 0,
+    messagesReceived: 0,
+  };
+
+  readonly machine: HolderMachine;
+  private readonly trace: HolderTrace | undefined;
+  private readonly budget = new QueueBudget(this.settings);
+  private link: HolderLink | undefined;
+  private queue: string | undefined;
+  private flushing = false;
+  private ticking = false;
+  private closed = false;
+  /** Since when the store owes an answer, and whether the log says so. */
+  private askedAt: number | undefined;
+  private silenceLogged = false;
+  private onAnswered: (() => void) | undefined;
+  /** The protocol version that the log has named last, and when, by the monotonic clock. */
+  private toldVersion = { version: protocolVersion as number, at: -Infinity };
+
+  /** `holder` names this incarnation of the process. It was never used before, and is never used again. */
+  constructor(
+    private readonly holder: string,
+    private readonly ports: HolderPorts,
+    private readonly settings: HolderSettings,
+    private readonly onEvent: (event: DriverEvent) => void,
+    rules: Partial<HolderRules> = {},
+  ) {
+    this.machine = new HolderMachine(settings, rules);
+    this.trace = ports.trace && new HolderTrace(ports.trace);
+  }
+
+  /** Resolves when the broker is there for the first time. Earlier requests are sent then. */
+  async start(): Promise<void> {
+    const client: HolderClient = {
+      connected: (queue) => {
+        this.queue = queue;
+        this.askedAt = undefined;
+        this.machine.connected(this.ports.clock.now());
+        this.flushSoon();
+      },
+      disconnected: () => (this.queue = undefined),
+      received: (bytes) => this.received(bytes),
+    };
+    const link = await this.ports.broker.join(this.holder, client).catch((error: unknown) => {
+      if (this.closed) return undefined; // the broker was never there
+      throw error;
+    });
+    if (!link) return;
+    this.link = link;
+    if (this.closed) return link.close();
+    this.flushSoon();
+  }
+
+  /** See `HolderMachine.want`. */
+  want(session: string, deadline: number, create: ReadonlyMap<string, Uint8Array> | undefined): void {
+    this.trace?.asks(session);
+    this.machine.want(session, deadline, create, this.ports.clock.now());
+    this.flushSoon();
+  }
+
+  giveUp(session: string): void {
+    this.machine.giveUp(session);
+    this.trace?.givesUp(session);
+    this.flushSoon();
+  }
+
+  commit(grant: HeldGrant, changes: ChangeSet): number {
+    const seq = this.machine.commit(grant, changes, this.ports.clock.now());
+    this.flushSoon();
+    return seq;
+  }
+
+  flush(grant: HeldGrant): void {
+    this.machine.flush(grant, this.ports.clock.now());
+    this.flushSoon();
+  }
+
+  confirmHeld(grant: HeldGrant): number {
+    const seq = this.machine.confirmHeld(grant, this.ports.clock.now());
+    this.flushSoon();
+    return seq;
+  }
+
+  trusts(grant: HeldGrant): boolean {
+    if (this.machine.trusts(grant, this.ports.clock.now())) return true;
+    this.trace?.doubts(grant);
+    this.flushSoon();
+    return false;
+  }
+
+  release(grant: HeldGrant): void {
+    this.machine.release(grant, noChanges, this.ports.clock.now());
+    this.trace?.releases(grant);
+    this.flushSoon();
+  }
+
+  destroy(grant: HeldGrant): void {
+    this.machine.destroy(grant, this.ports.clock.now());
+    this.trace?.destroys(grant);
+    this.flushSoon();
+  }
+
+  /** The sessions with changes that are made and not sent yet (write-back). */
+  unsentSessions(): ReadonlySet<string> {
+    return this.machine.unsentSessions();
+  }
+
+  get isConnected(): boolean {
+    return this.queue !== undefined;
+  }
+
+  /** Resolves with true when everything is answered, and with false after `limitMs`. */
+  answered(limitMs: number): Promise<boolean> {
+    if (!this.machine.awaitsAnswer) return Promise.resolve(true);
+    return new Promise((resolve) => {
+      const settle = (isAnswered: boolean) => {
+        this.onAnswered = undefined;
+        cancel();
+        resolve(isAnswered);
+      };
+      const cancel = this.ports.clock.after(limitMs, () => settle(false));
+      this.onAnswered = () => settle(true);
+    });
+  }
+
+  /**
+   * Waits for answers for at most `limitMs`. Without a connection it waits only for answers to changes. Then
+   * it tells the stores that this holder has gone and holds nothing (rule 3), and closes the link.
+   */
+  async close(limitMs: number): Promise<void> {
+    if (this.isConnected || this.machine.unacknowledged > 0) await this.answered(limitMs);
+    const { unacknowledged } = this.machine;
+    if (unacknowledged > 0) {
+      this.ports.log.warn(
+        `this process ends before the store has acknowledged its changes to ${unacknowledged} sessions. ` +
+          'They may be applied or not',
+      );
+    }
+    this.closed = true;
+    this.machine.leave(this.ports.clock.now());
+    this.sendAll();
+    await this.link?.close();
+    this.trace?.close();
+  }
+
+  private received(bytes: Uint8Array): void {
+    this.counters.framesReceived++;
+    this.heard();
+    let frame: StoreFrame;
+    try {
+      frame = decodeStoreFrame(bytes);
+    } catch (error) {
+      this.counters.badFrames++;
+      if (error instanceof OtherVersionError) return this.otherVersion(error.frame);
+      this.ports.log.warn(
+        `dropped a frame of ${bytes.length} bytes on ${this.queue}: ${(error as Error).message}`,
+      );
+      return;
+    }
+    this.counters.messagesReceived += frame.messages.length;
+    this.trace?.received(frame);
+    try {
+      this.machine.receive(frame, this.ports.clock.now(), () => this.tell());
+    } finally {
+      this.flushSoon();
+    }
+  }
+
+  /**
+   * The partition's store is of another release. The scopes that wait for it fail, and now and then the log
+   * says so.
+   */
+  private otherVersion({ version, partition }: OtherVersion): void {
+    const { mono } = this.ports.clock.now();
+    if (this.toldVersion.version !== version || mono - this.toldVersion.at >= tellVersionEveryMs) {
+      this.toldVersion = { version, at: mono };
+      this.ports.log.error(otherVersion(version).message);
+    }
+    this.onEvent({ kind: 'version', version, partition });
+  }
+
+  private flushSoon(): void {
+    if (this.flushing) return;
+    this.flushing = true;
+    this.ports.clock.soon(() => {
+      this.flushing = false;
+      try {
+        this.sendAll();
+      } finally {
+        this.tickLater(); // unsent messages are repeated
+      }
+    });
+  }
+
+  private sendAll(): void {
+    const outbox = this.machine.takeMessages();
+    if (outbox.size > 0) this.trace?.flush();
+    // Without a connection the messages are dropped. `connected` has the machine repeat them.
+    if (this.link && this.queue !== undefined) {
+      for (const [partition, messages] of outbox) this.sendTo(this.link, partition, messages);
+    }
+    if (!this.machine.awaitsAnswer) this.onAnswered?.();
+    if (this.machine.busy && this.queue !== undefined) this.askedAt ??= this.ports.clock.now().mono;
+  }
+
+  private sendTo(link: HolderLink, partition: number, messages: readonly HolderMessage[]): void {
+    for (const frame of intoFrames(messages, link.maxFrameBytes)) {
+      if (this.settings.queues === 'per-session' && isAcquires(frame)) {
+        for (const acquire of frame)
+          this.ask(partition, acquire).catch((error) => this.notAsked(acquire, error));
+      } else {
+        for (const bytes of this.encoded(partition, frame)) link.send(partition, bytes);
+      }
+    }
+  }
+
+  /** Puts an acquire into its session's own queue, and tells the machine the outcome (rule 21). */
+  private async ask(partition: number, acquire: Acquire): Promise<void> {
+    const { session } = acquire;
+    const { waitersPerSession: maxWaiting } = this.settings;
+    const { clock } = this.ports;
+    const limit = this.budget.refuses(session, clock.now().mono);
+    if (limit !== undefined) {
+      this.machine.turnedAway(acquire, 'too-many-queues', limit, clock.now());
+    } else {
+      const [bytes] = this.encoded(partition, [acquire]);
+      if (!bytes) return;
+      const asked = await this.link!.enqueue(session, bytes, { maxWaiting, ttlMs: acquire.waitMs });
+      const detail = `at most ${maxWaiting} app servers for a session (waitersPerSession)`;
+      if (asked === 'full') this.machine.turnedAway(acquire, 'too-many-waiters', detail, clock.now());
+      else this.machine.enqueued(acquire, asked === 'queued', clock.now());
+    }
+    this.tell();
+  }
+
+  /**
+   * The messages as frames. A message that cannot be encoded fails its scopes, in a turn of its own. The
+   * process goes on.
+   */
+  private encoded(partition: number, messages: readonly HolderMessage[]): readonly Uint8Array[] {
+    const { clock, log } = this.ports;
+    const encode = (some: readonly HolderMessage[]) =>
+      encodeHolderFrame({
+        partition,
+        holder: this.holder,
+        queue: this.queue!,
+        epoch: this.machine.epochOf(partition),
+        messages: some,
+      });
+    const failed = (message: HolderMessage, error: Error) =>
+      clock.soon(() => {
+        if (error instanceof FrameTooLargeError) this.tooLarge(message, partition, error.message);
+        else {
+          log.error(`${error.message}. It is not sent, and the scopes that wait for it fail`);
+          this.machine.unsendable(message, partition, error.message, clock.now());
+        }
+        this.tell();
+      });
+    const frames = encodeFrames(messages, encode, failed, this.link?.maxFrameBytes);
+    this.counters.framesSent += frames.length;
+    this.counters.messagesSent += messages.length;
+    return frames;
+  }
+
+  /** The message is larger than the broker takes. Its scopes fail, and no others. */
+  private tooLarge(message: HolderMessage, partition: number, detail: string): void {
+    const { log, clock } = this.ports;
+    const isChange = 'set' in message && message.set.size + message.removed.length > 0;
+    if (message.kind === 'acquire') {
+      this.machine.turnedAway(message, 'too-large', detail, clock.now());
+    } else if (isChange) {
+      if (this.queue === undefined) return; // the next connection repeats it
+      const [probe] = this.encoded(partition, [this.machine.tooLarge(message)]);
+      if (probe) this.link!.send(partition, probe);
+    } else {
+      return log.error(`'${message.kind}' to partition ${partition} is not sent: ${detail}`);
+    }
+    log.error(
+      `session ${message.session}: a change is refused: ${detail}. Raise that limit, or lower sessionBytes`,
+    );
+  }
+
+  /** Hands on the machine's events, and sends the messages that follow from them. */
+  private tell(): void {
+    // Each event has a guard of its own, so that an error in one session keeps no event from the others.
+    for (const event of this.machine.takeEvents()) {
+      this.trace?.happened(event);
+      attempt(this.ports.log, `an event from the store (${event.kind})`, () => this.onEvent(event));
+    }
+    this.flushSoon();
+  }
+
+  /** The acquire is not in its session's queue. The next repeat puts it there. */
+  private notAsked(acquire: Acquire, error: unknown): void {
+    logError(this.ports.log, `the queue of session ${acquire.session}`, error);
+    this.machine.enqueued(acquire, false, this.ports.clock.now());
+  }
+
+  private tickLater(): void {
+    if (this.ticking || this.closed || !this.machine.busy) return;
+    this.ticking = true;
+    this.ports.clock.after(this.machine.tickMs, () => {
+      this.ticking = false;
+      if (this.closed) return;
+      const now = this.ports.clock.now();
+      try {
+        this.machine.tick(now);
+        this.noteSilence(now.mono);
+      } finally {
+        this.flushSoon(); // and with it the next tick
+      }
+    });
+  }
+
+  private noteSilence(now: number): void {
+    const silentMs = now - (this.askedAt ?? now);
+    if (this.silenceLogged || this.queue === undefined) return;
+    if (silentMs < 2 * Math.max(this.settings.renewMs, this.settings.repeatMs)) return;
+    this.silenceLogged = true;
+    this.ports.log.warn(
+      `no answer from the store for ${Math.round(silentMs / 1_000)} s. Scopes wait for it. Is one ` +
+        'running, on the same ' +
+        `broker, with the same prefix and ${this.settings.partitions} partitions?`,
+    );
+  }
+
+  private heard(): void {
+    this.askedAt = undefined;
+    if (!this.silenceLogged) return;
+    this.silenceLogged = false;
+    this.ports.log.log('the store answers');
+  }
+}
+
+/** Whether the frame has acquires. They travel in frames of their own. */
+function isAcquires(frame: readonly HolderMessage[]): frame is readonly Acquire[] {
+  return frame[0]?.kind === 'acquire';
+}

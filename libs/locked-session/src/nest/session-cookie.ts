@@ -1,0 +1,91 @@
+/**
+ * The session's id in a cookie: 256 random bits, signed, so that nobody can make one up. This file makes and
+ * reads the text of headers. Others send and receive them.
+ */
+import { randomBytes } from 'node:crypto';
+import { parseCookie, stringifySetCookie } from 'cookie';
+import { sign, unsign } from 'cookie-signature';
+import { isSessionId } from '#protocol';
+import type { CookieSettings } from './settings.js';
+
+/** Most cookies of one name that are tried, since each may cost a request to the store. */
+const maxCandidates = 4;
+
+/** A value of another form is refused without computing a signature. */
+const signedForm = /^[!-~]{1,128}\.[\w+/-]{43}$/;
+
+/** A request's cookie. */
+export interface GivenCookie {
+  readonly id: string;
+  /** The answer sends the cookie again: it is a rolling one, or an older secret signed it. */
+  readonly renew: boolean;
+}
+
+export class SessionCookie {
+  constructor(private readonly settings: CookieSettings) {}
+
+  get name(): string {
+    return this.settings.name;
+  }
+
+  get secure(): boolean | 'auto' {
+    return this.settings.secure;
+  }
+
+  /**
+   * The cookies in a request's `Cookie` header that a known secret signed. Browsers send several of one name
+   * after a change of `path` or `domain`, and where another program of the domain uses the same name. Node's
+   * `maxHeaderSize` alone limits the header, since a session that is not found in it is lost.
+   */
+  read(header: string | undefined): GivenCookie[] {
+    if (!header) return [];
+    const found = new Map<string, GivenCookie>();
+    for (const pair of header.split(';')) {
+      const value = parseCookie(pair)[this.settings.name];
+      const given = value && signedForm.test(value) ? this.verify(value) : undefined;
+      if (given && !found.has(given.id)) found.set(given.id, given);
+      if (found.size === maxCandidates) break;
+    }
+    return [...found.values()];
+  }
+
+  private verify(value: string): GivenCookie | undefined {
+    const { secrets, rolling } = this.settings;
+    for (const [age, secret] of secrets.entries()) {
+      const id = unsign(value, secret);
+      if (id !== false && isSessionId(id)) return { id, renew: rolling || age > 0 };
+    }
+    return undefined;
+  }
+
+  /** The `Set-Cookie` header with the id. `byTls` tells whether the answer goes by TLS. */
+  write(id: string, byTls: boolean): string {
+    return this.header(sign(id, this.settings.secrets[0]!), this.settings.maxAgeMs, byTls);
+  }
+
+  /** The `Set-Cookie` header that makes browsers drop the cookie. */
+  clear(byTls: boolean): string {
+    return this.header('', 0, byTls);
+  }
+
+  private header(value: string, maxAgeMs: number | undefined, byTls: boolean): string {
+    const { name, path, domain, secure, sameSite, partitioned, priority } = this.settings;
+    return stringifySetCookie({
+      name,
+      value,
+      path,
+      secure: secure === 'auto' ? byTls : secure,
+      sameSite,
+      partitioned,
+      httpOnly: true,
+      ...(priority !== undefined && { priority }),
+      ...(domain !== undefined && { domain }),
+      ...(maxAgeMs !== undefined && { maxAge: Math.floor(maxAgeMs / 1_000) }),
+    });
+  }
+}
+
+/** 256 random bits, in 43 characters that are safe in cookies, queue names and keys. */
+export function newSessionId(): string {
+  return randomBytes(32).toString('base64url');
+}

@@ -1,0 +1,25 @@
+/**
+ * Keeps a session's handle out of answers, attributes and logs, since it leads to all that the process has.
+ * An error says what to give instead.
+ */
+import { inspect } from 'node:util';
+import { LockedSessionError } from './errors.js';
+
+export abstract class NoValue {
+  constructor(readonly label: string) {}
+
+  refused(): LockedSessionError {
+    return new LockedSessionError(
+      'value-not-serializable',
+      `the session's handle of ${this.label} is no value. Give a value from it, such as session.get('cart')`,
+    );
+  }
+
+  toJSON(): never {
+    throw this.refused();
+  }
+
+  [inspect.custom](): string {
+    return `[session handle of ${this.label}]`;
+  }
+}

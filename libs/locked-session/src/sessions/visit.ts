@@ -1,0 +1,122 @@
+/**
+ * One scope's way through the gate of its session, in steps: it enters, begins, concludes and leaves.
+ * `LockedSessions.visit` takes these steps around a body. A caller that begins and ends in two calls can take
+ * them one by one.
+ */
+import type { HeldSession } from '../gate/held-session.js';
+import type { WaitOptions } from '../gate/entrants.js';
+import type { ScopeOutcome } from '#trace';
+import type { SessionGate } from '../gate/session-gate.js';
+import type { LockPlan } from '../locks/lock-plan.js';
+import type { SessionKind } from '../scope/scope-settings.js';
+import type { Scope } from '../scope/scope.js';
+import { outcomeOf } from '../scope/scope-trace.js';
+import type { Conclusion } from './conclusion.js';
+import type { Gates } from './gates.js';
+
+/** Options that only the library's own callers give. */
+export interface VisitOptions extends SessionKind {
+  /** Called when the scope has to wait. The signal ends the wait. For signals that are costly to make. */
+  readonly waitSignal?: () => AbortSignal | undefined;
+}
+
+/**
+ * A step returns a promise only when there is something to await, so that a scope on a held lock costs no
+ * extra turn.
+ */
+export class Visit {
+  private heldBefore: HeldSession | undefined;
+  private hasBegun = false;
+
+  constructor(
+    readonly scope: Scope,
+    private readonly gate: SessionGate,
+    private readonly gates: Gates,
+    private readonly conclusion: Conclusion,
+  ) {}
+
+  /** Passes the gate and takes the locks of the plan. */
+  enter(plan: LockPlan, wait: () => WaitOptions): Promise<void> | undefined {
+    this.heldBefore = this.gate.held;
+    return this.gate.enter(this.scope, plan, wait);
+  }
+
+  /**
+   * The scope has its locks. Returns whether the process held the lock when it came. Throws `scope-ended`.
+   */
+  begin(): boolean {
+    const { scope } = this;
+    scope.foundHeld = scope.held === this.heldBefore;
+    scope.checkRoot();
+    this.hasBegun = true;
+    scope.trace?.begins();
+    return scope.foundHeld;
+  }
+
+  /** Sends the changes of a root scope, or ends its session. Throws and rejects as `run` does. */
+  conclude(): Promise<void> | undefined {
+    const { scope } = this;
+    scope.checkRoot();
+    return scope.parent ? undefined : this.conclusion.atEnd(this.gate, scope);
+  }
+
+  /** Leaves the locks. Resolves when a root's result may be given. */
+  leave(): Promise<void> | undefined {
+    return this.end('well');
+  }
+
+  /**
+   * Leaves the locks, if it has not left yet. A root's changes are dropped. Rejects when something that it
+   * has seen will not be durable.
+   */
+  fail(): Promise<void> | undefined {
+    if (this.scope.ended) return undefined;
+    return this.end(this.hasBegun ? 'failed' : 'unbegun');
+  }
+
+  /** The last step, after all promises. */
+  forget(): void {
+    this.gates.forget(this.gate);
+  }
+
+  /**
+   * The scope leaves its locks also when its end throws. A scope that has not begun has seen nothing.
+   */
+  private end(how: 'well' | 'failed' | 'unbegun'): Promise<void> | undefined {
+    const { scope, gate } = this;
+    scope.trace?.leaves();
+    try {
+      scope.end(how === 'failed');
+      // Before it leaves: a grant that ends with it must know which results wait.
+      const concluded =
+        scope.parent || !scope.hasEntered || how === 'unbegun' ? undefined : scope.concluded();
+      this.traceEnd(how, concluded);
+      return concluded;
+    } finally {
+      if (scope.hasEntered) gate.leave(scope);
+      this.gates.use(gate);
+    }
+  }
+
+  /** Tells the trace what becomes of the scope, as soon as that is known. */
+  private traceEnd(how: 'well' | 'failed' | 'unbegun', concluded: Promise<void> | undefined): void {
+    const { scope } = this;
+    const { trace } = scope;
+    if (!trace) return;
+    const held = scope.hasEntered ? scope.held : undefined;
+    const ends = (outcome: ScopeOutcome) => trace.ends(outcome, held?.grant, scope.seen);
+    // A session that ends with a scope that failed was not concluded. Nor is one that a scope around it has
+    // ended.
+    const isVague = scope.sessionEnd.isWanted ? how === 'failed' : held?.over;
+    if (how === 'unbegun') ends('not-begun');
+    else if (isVague) ends('unknown');
+    else {
+      const outcome = how === 'well' ? 'well' : 'threw';
+      if (!concluded) return ends(outcome);
+      concluded.then(
+        () => ends(outcome),
+        (error: unknown) => ends(outcomeOf(error)),
+      );
+    }
+  }
+}

@@ -1,0 +1,173 @@
+/**
+ * Queues of sessions (rule 21), on the owner's side: when it consumes them, what it takes out, and what it
+ * answers to a knock for a missing acquire.
+ */
+import { beforeEach, describe, expect, it } from 'vitest';
+import {
+  acquire,
+  cancel,
+  commit,
+  StoreAlone,
+  emptyRelease,
+  knock,
+  release,
+  renew,
+} from '../testing/store-alone.js';
+
+let store: StoreAlone;
+beforeEach(() => {
+  store = new StoreAlone({ waitersPerPartition: 2 });
+});
+
+/** The queues that were to be opened and closed, since the last outputs. */
+const queues = () => [store.outputs.open, store.outputs.close];
+
+describe('rule 21: a knock', () => {
+  it('has the queue consumed, once, and stays unacknowledged so that a next owner learns of it', () => {
+    expect(store.hear('a', knock(1))).toEqual([]);
+    expect(queues()).toEqual([['s'], []]);
+    expect(store.settled).toEqual([]);
+    // The latest knock is kept, since the broker lets no delivery wait for half an hour.
+    store.hear('b', knock(7));
+    expect(queues()).toEqual([[], []]);
+    expect(store.settled).toEqual([1]);
+  });
+
+  it('of a waiter moves its deadline, and repeats the recall', () => {
+    store.hear('a', knock(1));
+    store.hearQueued('a', acquire(1));
+    store.hear('b', knock(7));
+    expect(store.hearQueued('b', acquire(7))).toEqual(['a: recall s 1.1']);
+    store.wait(900);
+    expect(store.hear('b', knock(7, { ageMs: 900 }))).toEqual(['a: recall s 1.1']);
+    store.wait(900); // its first deadline has passed
+    expect(store.hear('a', release([1, 1], 1))).toContain('b: grant s #7 1.2');
+  });
+
+  it('of the holder repeats its grant, which was lost', () => {
+    store.hear('a', knock(1));
+    store.hearQueued('a', acquire(1));
+    expect(store.hear('a', knock(1, { ageMs: 900 }))).toEqual(['a: grant s #1 1.1']);
+  });
+
+  it('for one queue too many is refused, and the others are consumed on', () => {
+    store.hear('a', knock(1, { session: 'one' }));
+    store.hear('a', knock(2, { session: 'two' }));
+    expect(store.hear('a', knock(3, { session: 'three' }))).toEqual(['a: refused three #3 too-many-queues']);
+    expect(store.hear('b', knock(1, { session: 'two' }))).toEqual([]);
+  });
+});
+
+describe('rule 21: an acquire out of its queue', () => {
+  it('is acknowledged when it is granted, and not before', () => {
+    store.hearQueued('a', acquire(1));
+    expect(store.settled).toEqual([1]);
+    store.hearQueued('b', acquire(7));
+    expect(store.settled).toEqual([]);
+    expect(store.hear('a', release([1, 1], 1))).toEqual(['a: released s 1.1', 'b: grant s #7 1.2']);
+    expect(store.settled).toContain(2);
+  });
+
+  it('is answered where its holder is reached now, not where it was when it asked', () => {
+    store.hearOn('a.2', 'a', renew(1));
+    expect(store.hearQueued('a', acquire(1), 'a.1')).toEqual(['a.2: grant s #1 1.1']);
+  });
+
+  it('that was cancelled before it came out is passed over', () => {
+    store.hear('b', knock(9)); // the queue is consumed
+    store.hear('a', cancel(1));
+    expect(store.hearQueued('a', acquire(1))).toEqual([]);
+    expect(store.settled).toEqual([3]);
+    expect(store.hearQueued('a', acquire(2))).toEqual(['a: grant s #2 1.1']);
+  });
+
+  it('that comes a second time is passed over: it was put there again with a new connection', () => {
+    store.hear('a', knock(1));
+    store.hearQueued('a', acquire(1));
+    store.hear('a', release([1, 1], 1));
+    expect(store.hearQueued('a', acquire(1))).toEqual([]);
+  });
+
+  it('of a holder that has left is passed over', () => {
+    store.hear('a', knock(1));
+    store.hear('a', { kind: 'leave' });
+    expect(store.hearQueued('a', acquire(1))).toEqual([]);
+    expect(store.hearQueued('b', acquire(7))).toEqual(['b: grant s #7 1.1']);
+  });
+
+  it('is no sign of life: a holder that fell silent loses its lock all the same', () => {
+    store.hear('a', acquire(1), renew(1));
+    store.hearQueued('b', acquire(7, { waitMs: 60_000 }));
+    const said: string[] = [];
+    for (let ms = 0; ms < 6_000; ms += 500) {
+      said.push(...store.wait(500));
+      store.hear('b', renew(ms));
+      store.hearQueued('a', acquire(2 + ms, { session: 't' }));
+    }
+    expect(said.join()).toContain('a: revoked s 1.1');
+  });
+});
+
+describe('rule 21: an acquire that is not in the queue', () => {
+  it('is asked for again when nothing comes out though there was time for it', () => {
+    store.hear('a', knock(1));
+    store.wait(300);
+    expect(store.hear('a', knock(1, { ageMs: 300 }))).toEqual(['a: refused s #1 unheard']);
+  });
+
+  it('is not asked for before it had its time, nor while others come out', () => {
+    store.hear('a', knock(1));
+    expect(store.hear('a', knock(1, { ageMs: 900 }))).toEqual([]); // the queue was opened just now
+    store.wait(300);
+    expect(store.hear('b', knock(7))).toEqual([]); // put there just now
+    store.hearQueued('c', acquire(3));
+    store.hearQueued('d', acquire(4));
+    store.wait(300);
+    expect(store.hear('a', knock(1, { ageMs: 900 }))).toEqual([]); // it stands behind others
+  });
+
+  it('is asked for at once when its grant was given back: its place is gone', () => {
+    store.hear('a', knock(1));
+    store.hearQueued('a', acquire(1));
+    store.hear('a', emptyRelease([1, 1]));
+    expect(store.hear('a', knock(1, { ageMs: 10 }))).toEqual(['a: refused s #1 unheard']);
+    expect(store.hearQueued('a', acquire(1))).toEqual(['a: grant s #1 1.2']);
+  });
+
+  it('is asked for from each holder that had put one there when the queue went', () => {
+    store.hear('a', knock(1));
+    store.hear('b', knock(7));
+    store.wait(10);
+    expect(store.queueGone('s')).toEqual(['b: refused s #7 unheard']);
+    store.wait(10);
+    expect(store.hear('a', knock(1, { ageMs: 20 }))).toEqual(['a: refused s #1 unheard']);
+    expect(queues()).toEqual([['s'], []]); // somebody may have made it anew
+    expect(store.hear('b', knock(7, { ageMs: 5 }))).toEqual([]); // it was put there since then
+  });
+});
+
+describe('rule 21: a queue that is not used', () => {
+  it('is consumed no more, and its knock is acknowledged', () => {
+    store.hear('a', knock(1));
+    store.hearQueued('a', acquire(1));
+    expect(store.machine.nextDeadline).toBeLessThan(10_000);
+    store.wait(4_000);
+    expect(queues()).toEqual([[], []]);
+    store.wait(4_000);
+    expect(queues()).toEqual([[], ['s']]);
+    expect(store.settled).toEqual([1]);
+    expect(store.machine.nextDeadline).toBe(Infinity);
+    expect(store.hear('a', commit([1, 1], 1))).toEqual(['a: committed s 1.1 seq 1']); // the lock stays
+  });
+
+  it('is consumed on while there is a waiter', () => {
+    store.hearQueued('a', acquire(1));
+    store.hear('b', knock(7, { waitMs: 60_000 }));
+    store.hearQueued('b', acquire(7, { waitMs: 60_000 }));
+    for (let ms = 0; ms < 8_000; ms += 2_000) {
+      store.wait(2_000);
+      expect(queues()).toEqual([[], []]);
+      store.hear('a', renew(ms));
+    }
+  });
+});

@@ -1,0 +1,260 @@
+/**
+ * Turns frames into bytes and back. A frame is the MessagePack array
+ * `[version, direction, partition, …header, messages]`. A message is the array `[kind, …fields]`. So names
+ * cost nothing on the wire. Attribute values pass through as opaque bytes. The decoder checks each field of a
+ * frame against the limits. A frame that breaks one is a `FrameError`. It is never parsed in part.
+ */
+import { Packr, Unpackr } from 'msgpackr';
+import * as field from './fields.js';
+import { FrameError, shown, type Field } from './fields.js';
+import { checkVersion } from './frame-head.js';
+import { limits } from './limits.js';
+import { protocolVersion } from './messages.js';
+import type { HolderFrame, HolderMessage, StoreFrame, StoreMessage } from './messages.js';
+import { checkPlain } from './msgpack.js';
+
+/**
+ * Throws a `FrameError` when a field breaks its limits. So a side sends nothing that the other would refuse.
+ */
+export function encodeHolderFrame(frame: Omit<HolderFrame, 'version'>): Uint8Array {
+  const { partition, holder, queue, epoch, messages } = frame;
+  const head = [field.count.write(partition), field.id.write(holder), field.queue.write(queue)];
+  return pack([
+    protocolVersion,
+    'h',
+    ...head,
+    field.count.write(epoch),
+    messages.map((m) => toWire(m, holderMessages)),
+  ]);
+}
+
+/** Throws a `FrameError` when a field breaks its limits. */
+export function encodeStoreFrame(frame: Omit<StoreFrame, 'version'>): Uint8Array {
+  const { partition, epoch, messages } = frame;
+  const head = [field.count.write(partition), field.count.write(epoch)];
+  return pack([protocolVersion, 's', ...head, messages.map((m) => toWire(m, storeMessages))]);
+}
+
+/**
+ * Throws a `FrameError` that names the fault. A frame of another protocol version is an `OtherVersionError`.
+ */
+export function decodeHolderFrame(bytes: Uint8Array): HolderFrame {
+  const [partition, holder, queue, epoch, messages] = unpack(bytes, 'h', 5);
+  return {
+    version: protocolVersion,
+    partition: field.count.read(partition),
+    holder: field.id.read(holder),
+    queue: field.queue.read(queue),
+    epoch: field.count.read(epoch),
+    messages: list(messages).map((wire) => fromWire(wire, holderKinds) as HolderMessage),
+  };
+}
+
+/**
+ * Throws a `FrameError` that names the fault. A frame of another protocol version is an `OtherVersionError`.
+ */
+export function decodeStoreFrame(bytes: Uint8Array): StoreFrame {
+  const [partition, epoch, messages] = unpack(bytes, 's', 3);
+  return {
+    version: protocolVersion,
+    partition: field.count.read(partition),
+    epoch: field.count.read(epoch),
+    messages: list(messages).map((wire) => fromWire(wire, storeKinds) as StoreMessage),
+  };
+}
+
+// The table of messages: kind → code and fields, in wire order. New fields go to the end. -------------------
+
+type Row<M> = {
+  readonly code: number;
+  readonly fields: { readonly [K in Exclude<keyof M, 'kind'>]-?: Field<M[K]> };
+};
+type Table<M extends { kind: string }> = { readonly [K in M['kind']]: Row<Extract<M, { kind: K }>> };
+
+const holderMessages: Table<HolderMessage> = {
+  acquire: {
+    code: 1,
+    fields: {
+      session: field.id,
+      request: field.count,
+      mode: field.oneOf('exclusive'),
+      known: field.optional(field.version),
+      create: field.optional(field.values),
+      waitMs: field.waitMs,
+    },
+  },
+  cancel: { code: 2, fields: { session: field.id, request: field.count } },
+  commit: {
+    code: 3,
+    fields: {
+      session: field.id,
+      token: field.token,
+      seq: field.count,
+      set: field.values,
+      removed: field.names,
+    },
+  },
+  release: {
+    code: 4,
+    fields: {
+      session: field.id,
+      token: field.token,
+      seq: field.count,
+      set: field.values,
+      removed: field.names,
+    },
+  },
+  destroy: { code: 5, fields: { session: field.id, token: field.token, seq: field.count } },
+  renew: {
+    code: 6,
+    fields: {
+      n: field.count,
+      reclaim: field.optional(field.reclaimedLocks),
+      touches: field.optional(field.sessionAges),
+    },
+  },
+  leave: { code: 7, fields: {} },
+  knock: {
+    code: 8,
+    fields: { session: field.id, request: field.count, waitMs: field.waitMs, ageMs: field.count },
+  },
+};
+
+const storeMessages: Table<StoreMessage> = {
+  grant: {
+    code: 1,
+    fields: {
+      session: field.id,
+      request: field.count,
+      token: field.token,
+      mode: field.oneOf('exclusive'),
+      version: field.version,
+      seq: field.count,
+      set: field.values,
+      keep: field.names,
+      contended: field.flag,
+    },
+  },
+  recall: { code: 2, fields: { session: field.id, token: field.token } },
+  committed: { code: 3, fields: { session: field.id, token: field.token, seq: field.count } },
+  released: { code: 4, fields: { session: field.id, token: field.token } },
+  renewed: {
+    code: 5,
+    fields: {
+      n: field.count,
+      leaseMs: field.count,
+      ttlMs: field.count,
+      partitions: field.count,
+      valid: field.optional(field.sessionTokens),
+      recalled: field.sessionTokens,
+      revoked: field.sessionTokens,
+    },
+  },
+  revoked: {
+    code: 6,
+    fields: { session: field.id, token: field.token, why: field.oneOf('lease-over', 'recall-timeout') },
+  },
+  refused: {
+    code: 7,
+    fields: {
+      session: field.id,
+      why: field.oneOf(
+        'gap',
+        'ended',
+        'outcome-unknown',
+        'wrong-partition',
+        'unknown-session',
+        'destroyed',
+        'too-many-waiters',
+        'too-many-queues',
+        'unheard',
+        'too-large',
+        'unsupported',
+      ),
+      request: field.optional(field.count),
+      token: field.optional(field.token),
+      seq: field.optional(field.count),
+      appliedThrough: field.optional(field.count),
+      detail: field.optional(field.text),
+    },
+  },
+  mismatch: { code: 8, fields: { store: field.count, holder: field.count } },
+};
+
+type AnyRow = { readonly code: number; readonly fields: Readonly<Record<string, Field<unknown>>> };
+type Kinds = ReadonlyMap<unknown, { kind: string; names: string[]; fields: Field<unknown>[] }>;
+
+const byCode = (table: object): Kinds =>
+  new Map(
+    Object.entries(table as Record<string, AnyRow>).map(([kind, { code, fields }]) => [
+      code,
+      { kind, names: Object.keys(fields), fields: Object.values(fields) },
+    ]),
+  );
+
+const holderKinds = byCode(holderMessages);
+const storeKinds = byCode(storeMessages);
+
+function toWire<M extends { kind: string }>(message: M, table: Table<M>): unknown[] {
+  const { code, fields } = table[message.kind as M['kind']] as AnyRow;
+  const wire: unknown[] = [code];
+  const values = message as Record<string, unknown>;
+  try {
+    for (const name in fields) wire.push(fields[name]!.write(values[name]));
+  } catch (error) {
+    const of = 'session' in values ? ` of session ${shown(values['session'])}` : '';
+    throw new FrameError(`${message.kind}${of}: ${(error as Error).message}`, { cause: error });
+  }
+  return wire;
+}
+
+function fromWire(wire: unknown, kinds: Kinds): unknown {
+  if (!Array.isArray(wire)) throw new FrameError('a message is not an array');
+  const row = kinds.get(wire[0]);
+  if (!row) throw new FrameError(`no message has the code ${shown(wire[0])}`);
+  if (wire.length !== row.fields.length + 1) {
+    throw new FrameError(`${row.kind} has ${wire.length - 1} fields, not ${row.fields.length}`);
+  }
+  const message: Record<string, unknown> = { kind: row.kind };
+  for (let i = 0; i < row.fields.length; i++) {
+    const value = row.fields[i]!.read(wire[i + 1]);
+    if (value !== undefined) message[row.names[i]!] = value;
+  }
+  return message;
+}
+
+// Bytes. ----------------------------------------------------------------------------------------------------
+
+const packr = new Packr({ useRecords: false });
+const unpackr = new Unpackr({ useRecords: false, int64AsType: 'number', copyBuffers: true } as object);
+
+function pack(frame: unknown[]): Uint8Array {
+  const bytes = packr.pack(frame);
+  if (bytes.length > limits.frameBytes) throw new FrameError(`a frame of ${bytes.length} bytes`);
+  return bytes;
+}
+
+function unpack(bytes: Uint8Array, direction: 'h' | 's', headers: number): unknown[] {
+  if (bytes.length > limits.frameBytes) throw new FrameError(`a frame of ${bytes.length} bytes`);
+  checkVersion(bytes, direction);
+  checkPlain(bytes);
+  let frame: unknown;
+  try {
+    frame = unpackr.unpack(bytes);
+  } catch (error) {
+    throw new FrameError('not MessagePack, or cut short', { cause: error });
+  }
+  if (!Array.isArray(frame)) throw new FrameError('not an array');
+  if (frame[0] !== protocolVersion) {
+    throw new FrameError(`protocol version ${shown(frame[0])}: this program speaks ${protocolVersion} alone`);
+  }
+  if (frame[1] !== direction) throw new FrameError('a frame for the other side');
+  if (frame.length !== headers + 2) throw new FrameError(`${frame.length} parts, not ${headers + 2}`);
+  return frame.slice(2);
+}
+
+function list(messages: unknown): unknown[] {
+  if (!Array.isArray(messages)) throw new FrameError('messages are not an array');
+  if (messages.length > limits.frameMessages) throw new FrameError(`${messages.length} messages in a frame`);
+  return messages;
+}

@@ -1,0 +1,35 @@
+/** Opens LevelDB, or only checks its lock. */
+import type { ClassicLevel } from 'classic-level';
+import { explained } from './directory.js';
+import { InUseError } from '../repository.js';
+
+export type Level = ClassicLevel<string, Uint8Array>;
+
+/**
+ * Loads LevelDB when it is used, so that an embedded application without a directory may be bundled without
+ * it. The options are given here, since the database begins to open at once.
+ */
+export async function makeLevel(
+  place: string,
+  options: { createIfMissing?: boolean; errorIfExists?: boolean } = {},
+): Promise<Level> {
+  const { ClassicLevel } = await import('classic-level');
+  return new ClassicLevel(place, { keyEncoding: 'utf8', valueEncoding: 'view', ...options });
+}
+
+/**
+ * Takes LevelDB's lock and gives it back, without changing the data. Throws an `InUseError` while another
+ * process has it.
+ */
+export async function askLock(place: string): Promise<void> {
+  // One of the two options always fails, so no data is touched.
+  const level = await makeLevel(place, { createIfMissing: false, errorIfExists: true });
+  try {
+    await level.open();
+  } catch (error) {
+    const asked = explained('cannot open', place, error);
+    if (asked instanceof InUseError) throw asked;
+  } finally {
+    await level.close();
+  }
+}

@@ -1,0 +1,150 @@
+/**
+ * Sessions in Redis, read and written as one JSON value: without a lock, and under the locks of redlock,
+ * redis-semaphore and live-mutex. Redis appends each change to its file before it answers, and forces the
+ * file to disk once a second.
+ */
+import { createRequire } from 'node:module';
+import { Redis } from 'ioredis';
+import Redlock from 'redlock';
+import { Mutex } from 'redis-semaphore';
+import { startProcess } from '../../../scripts/processes/processes.js';
+import { freePort } from '../../../scripts/services/programs.js';
+import {
+  changed,
+  changedBy,
+  firstSession,
+  type Backend,
+  type Client,
+  type Contestant,
+  type Place,
+  type WholeSession,
+} from '../contest.js';
+
+/** Runs `body` under the lock of `session`. */
+type Guard = <T>(session: string, body: () => Promise<T>) => Promise<T>;
+
+interface Guarded {
+  readonly guard: Guard;
+  close?(): Promise<void>;
+}
+
+/** How long a lock lives unless it is extended, in milliseconds. */
+const lockMs = 10_000;
+
+function inRedis(
+  what: string,
+  open: (redis: Redis, place: Place) => Promise<Guarded>,
+  start?: Contestant['start'],
+): Contestant {
+  return {
+    what,
+    needs: ['redis'],
+    ...(start && { start }),
+    async open(place) {
+      const redis = new Redis(place.servers.redis);
+      const { guard, close } = await open(redis, place);
+      const keyOf = (session: string) => `${place.name}:${session}`;
+      const load = async (session: string) => {
+        const text = await redis.get(keyOf(session));
+        return text === null ? firstSession() : (JSON.parse(text) as WholeSession);
+      };
+      const change = (id: string) =>
+        guard(keyOf(id), async () => {
+          const session = await load(id);
+          const before = session[changed]!.owner;
+          session[changed] = changedBy(session[changed]!, `server-${place.member}`);
+          await redis.set(keyOf(id), JSON.stringify(session));
+          return before;
+        });
+      return {
+        read: (id) => guard(keyOf(id), async () => (await load(id))[changed]),
+        change,
+        create: change,
+        count: async (id) => (await load(id))[changed]!.count,
+        async close() {
+          await close?.();
+          redis.disconnect();
+        },
+      } satisfies Client;
+    },
+  };
+}
+
+export const redisWithoutLock = inRedis('Redis GET and SET: no lock, updates are lost', async () => ({
+  guard: (_session, body) => body(),
+}));
+
+const redlockWith = (what: string, retryDelay: number) =>
+  inRedis(`redlock 5 around Redis GET and SET, ${what}: no queue`, async (redis) => {
+    const redlock = new Redlock([redis], { retryCount: -1, retryDelay, retryJitter: retryDelay / 2 });
+    return {
+      async guard(session, body) {
+        const lock = await redlock.acquire([`${session}:lock`], lockMs);
+        try {
+          return await body();
+        } finally {
+          await lock.release();
+        }
+      },
+    };
+  });
+
+export const redlock = redlockWith('retries after 200 ms', 200);
+export const redlock5ms = redlockWith('retries after 5 ms', 5);
+
+export const redisSemaphore = inRedis(
+  'redis-semaphore 5.7 around Redis GET and SET: no queue',
+  async (redis) => ({
+    async guard(session, body) {
+      const mutex = new Mutex(redis, `${session}:lock`, { acquireTimeout: 60_000, lockTimeout: lockMs });
+      await mutex.acquire();
+      try {
+        return await body();
+      } finally {
+        await mutex.release();
+      }
+    },
+  }),
+);
+
+/** It has no types that TypeScript can load here. */
+interface LiveMutexClient {
+  ensure(): Promise<unknown>;
+  acquire(key: string): Promise<{ id: string; key: string }>;
+  release(key: string, id: string): Promise<unknown>;
+  close(): void;
+}
+
+const require = createRequire(import.meta.url);
+
+export const liveMutex = inRedis(
+  'live-mutex 0.2 around Redis GET and SET: locks in the memory of its broker',
+  async (_redis, place) => {
+    const { Client: LiveMutex } = require('live-mutex') as {
+      Client: new (options: object) => LiveMutexClient;
+    };
+    const client = new LiveMutex({ port: Number(place.address), ttl: lockMs, lockRequestTimeout: 60_000 });
+    await client.ensure();
+    return {
+      async guard(session, body) {
+        const { id } = await client.acquire(session);
+        try {
+          return await body();
+        } finally {
+          await client.release(session, id);
+        }
+      },
+      close: async () => client.close(),
+    };
+  },
+  async (): Promise<Backend> => {
+    const port = await freePort();
+    const broker = await startProcess({
+      name: 'live-mutex',
+      script: 'dist/test/bench/contestants/live-mutex-broker.js',
+      env: { PORT: `${port}` },
+      ready: /ready/,
+    });
+    return { address: `${port}`, close: () => broker.kill() };
+  },
+);

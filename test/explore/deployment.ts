@@ -1,0 +1,202 @@
+/**
+ * The state of an explored deployment, and what a step makes of it. A state is never changed: a step copies
+ * the one process that it concerns, and shares all others. Between two processes there is a queue for each
+ * direction, and frames of different queues arrive in any order.
+ */
+import type {
+  HolderFrame,
+  HolderParameters,
+  HolderRules,
+  Now,
+  StoreFrame,
+  StoreParameters,
+  StoreRules,
+} from '#protocol';
+import { AppServer, type Clients } from './app-server.js';
+import { budgets, type Faults } from './configurations.js';
+import { emptyDisk, type Disk } from './disk.js';
+import { letters, type Folding } from './folding.js';
+import { copyOf, finish, mix } from './graph.js';
+import { PassingParts, type Part, type Parts } from './parts.js';
+import { StoreServer } from './store-server.js';
+import type { Mark } from './marks.js';
+import { emptyWitness, type Witness } from './witness.js';
+
+/** On its way to the store. An echo has come back when no queue has anything before it. */
+export type ToStore = { readonly frame: HolderFrame; readonly sentAt: number } | { readonly echo: number };
+
+/** On its way to a holder: each owner of the partition has its own way. */
+export interface ToHolder {
+  readonly frame: StoreFrame;
+  readonly queue: string;
+}
+
+/** What belongs to one app server, through all its incarnations. */
+export interface Slot {
+  readonly server: Part<AppServer>;
+  readonly marks: Part<readonly Mark[]>;
+  readonly toStore: Part<readonly ToStore[]>;
+  readonly toHolder: Part<readonly ToHolder[]>;
+  /** Its timer has not fired since time went on. */
+  readonly isDue: boolean;
+}
+
+export interface State {
+  readonly time: number;
+  readonly store: Part<StoreServer>;
+  readonly isStoreDue: boolean;
+  readonly disk: Part<Disk>;
+  readonly slots: readonly Slot[];
+  /** What is delivered again to the next owner, before all else. */
+  readonly again: Part<readonly HolderFrame[]>;
+  readonly echoes: Part<readonly number[]>;
+  readonly witness: Part<Witness>;
+  /** Disks as they were before the latest writes, oldest first, when the power may fail. */
+  readonly history: Part<readonly Disk[]>;
+  /** Written data were lost in this epoch: an app server that has heard of no later one cannot know it. */
+  readonly lostEpoch: number;
+  /** How far the clock of the store is behind, since it was started with other data. */
+  readonly behindMs: number;
+  /** Since when the store has read nothing. */
+  readonly deafSince: number | undefined;
+  /** Of each fault, how many more there may be. */
+  readonly left: Faults;
+}
+
+export interface Rules {
+  readonly store: Partial<StoreRules>;
+  readonly holder: Partial<HolderRules>;
+}
+
+export interface DeploymentParameters {
+  readonly holder: HolderParameters;
+  readonly store: StoreParameters;
+  /** Of stores that take over. */
+  readonly nextStore: StoreParameters;
+}
+
+/** One configuration with its rules: makes the first state, and the parts of all others. */
+export class Deployment {
+  constructor(
+    readonly holders: number,
+    readonly parameters: DeploymentParameters,
+    readonly rules: Rules,
+    private readonly parts: Parts,
+  ) {}
+
+  /** The value as a part of states. */
+  part<T>(value: T): Part<T> {
+    return this.parts.part(value);
+  }
+
+  /** A copy of a part's value, to be changed. */
+  copy<T>({ value }: Part<T>): T {
+    return this.parts.copy(value);
+  }
+
+  /** The same deployment for states that nothing is compared with: a step changes what it concerns. */
+  passing(state: State): { readonly deployment: Deployment; readonly state: State } {
+    const deployment = new Deployment(this.holders, this.parameters, this.rules, new PassingParts());
+    const slots = state.slots.map((slot) => ({
+      ...slot,
+      server: deployment.part(copyOf(slot.server.value)),
+    }));
+    return { deployment, state: { ...state, slots, store: deployment.part(copyOf(state.store.value)) } };
+  }
+
+  first(left: Faults, visits: number, creates: boolean): State {
+    const empty = { again: this.part([]), echoes: this.part([]) };
+    const slots = Array.from({ length: this.holders }, (_, slot): Slot => {
+      const server = this.server(slot, 1, { visits, creates: creates && slot === 0 }, nowAt(0));
+      return {
+        server: this.part(server),
+        marks: this.part([]),
+        toStore: this.part([]),
+        toHolder: this.part([]),
+        isDue: false,
+      };
+    });
+    return {
+      time: 0,
+      store: this.part(new StoreServer(this.parameters.store, this.rules.store)),
+      isStoreDue: false,
+      disk: this.part(emptyDisk),
+      slots,
+      ...empty,
+      witness: this.part(emptyWitness),
+      history: this.part([]),
+      lostEpoch: 0,
+      behindMs: 0,
+      deafSince: undefined,
+      left,
+    };
+  }
+
+  /** A new incarnation of an app server. */
+  server(slot: number, incarnation: number, clients: Clients, now: Now): AppServer {
+    const name = `${letters[slot]}${incarnation}`;
+    return new AppServer(name, this.parameters.holder, this.rules.holder, clients, now);
+  }
+}
+
+/** 64 bits that are the same for states that differ by an exchange of holders. */
+export function printOf(state: State, { places: all }: Folding): readonly [high: number, low: number] {
+  let least: readonly [number, number] | undefined;
+  for (const [way, places] of all.entries()) {
+    const print = printBy(state, way, places);
+    if (!least || print[0] < least[0] || (print[0] === least[0] && print[1] < least[1])) least = print;
+  }
+  return least!;
+}
+
+function printBy(state: State, way: number, places: readonly number[]): [number, number] {
+  let [high, low] = [state.time | 0, ~state.time];
+  const add = (value: number, other: number) => {
+    high = mix(high, value);
+    low = mix(low, other);
+  };
+  for (const part of sharedParts(state)) add(part.prints[2 * way]!, part.prints[2 * way + 1]!);
+  for (const budget of budgets) add(state.left[budget], ~state.left[budget]);
+  add(Number(state.isStoreDue), 0);
+  add(state.lostEpoch, state.behindMs);
+  add(state.deafSince ?? -1, 0);
+  for (let place = 0; place < places.length; place++) {
+    const slot = state.slots[places.indexOf(place)]!;
+    for (const part of slotParts(slot)) add(part.prints[2 * way]!, part.prints[2 * way + 1]!);
+    add(Number(slot.isDue), 1);
+  }
+  return [finish(high), finish(low)];
+}
+
+const sharedParts = ({ store, disk, again, echoes, witness, history }: State) => [
+  store,
+  disk,
+  again,
+  echoes,
+  witness,
+  history,
+];
+const slotParts = ({ server, marks, toStore, toHolder }: Slot) => [server, marks, toStore, toHolder];
+
+export function partsOf(state: State): Part<unknown>[] {
+  return [...sharedParts(state), ...state.slots.flatMap(slotParts)];
+}
+
+/** Both clocks: the wall clock began long before. */
+export function nowAt(time: number): Now {
+  return { mono: time, wall: 1_000_000 + time };
+}
+
+/**
+ * Written data were lost, its grant perhaps among them, and it has not heard of the owner that came after.
+ */
+export function isUnaware({ machine }: AppServer, { lostEpoch }: State): boolean {
+  return lostEpoch > 0 && machine.epochOf(0) <= lostEpoch;
+}
+
+/** The state with another value in one slot. */
+export function withSlot(state: State, slot: number, change: Partial<Slot>): State {
+  const slots = [...state.slots];
+  slots[slot] = { ...slots[slot]!, ...change };
+  return { ...state, slots };
+}

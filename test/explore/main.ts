@@ -1,0 +1,77 @@
+/**
+ * `npm run explore -- [--only NAME,…] [--canary NAME] [--states N] [--deep] [--replay FILE]`: explores the
+ * configurations, says of each how many states there are and how deep they lie, and exits 1 with a transcript
+ * when something is wrong.
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { canaries } from './canaries.js';
+import { configurations, type Configuration } from './configurations.js';
+import { explore, noRules, type Bounds } from './search.js';
+import { fileOf, transcriptOf, type Replayable } from './transcript.js';
+
+const { values } = parseArgs({
+  options: {
+    only: { type: 'string' },
+    canary: { type: 'string' },
+    states: { type: 'string', default: '4000' },
+    deep: { type: 'boolean', default: false },
+    replay: { type: 'string' },
+    help: { type: 'boolean', default: false },
+  },
+});
+
+const counterexample = 'counterexample.json';
+/** More than ten million states of all configurations together. */
+const deepBounds: Bounds = { states: 300_000, futureOf: 20 };
+
+if (values.help) {
+  console.log('npm run explore -- [--only NAME,…] [--canary NAME] [--states N] [--deep] [--replay FILE]');
+  console.log(`configurations: ${configurations.map(({ name }) => name).join(', ')}`);
+  console.log(`canaries: ${[...canaries.keys()].join(', ')}`);
+} else if (values.replay !== undefined) {
+  const told = JSON.parse(readFileSync(values.replay, 'utf8')) as Replayable;
+  console.log(transcriptOf(told).join('\n'));
+} else {
+  process.exitCode = run(chosen(values.only));
+}
+
+function run(all: readonly Configuration[]): number {
+  const { canary } = values;
+  const rules = canary === undefined ? noRules : canaries.get(canary)?.rules;
+  if (!rules) throw new Error(`there is no canary '${canary}': ${[...canaries.keys()].join(', ')}`);
+  const bounds = values.deep ? deepBounds : { states: Number(values.states) };
+  const total = { states: 0, transitions: 0, futures: 0 };
+  for (const configuration of all) {
+    const started = performance.now();
+    const { states, transitions, depth, futures, isComplete, found } = explore(configuration, rules, bounds);
+    const seconds = ((performance.now() - started) / 1_000).toFixed(1);
+    total.states += states;
+    total.transitions += transitions;
+    total.futures += futures;
+    console.log(
+      `${configuration.name}: ${isComplete ? 'all' : 'the first'} ${states} states to depth ${depth}, ` +
+        `${transitions} transitions, ${futures} futures, ${seconds} s`,
+    );
+    if (!found) continue;
+    writeFileSync(counterexample, fileOf(found, canary));
+    console.log(transcriptOf({ ...found, canary }).join('\n'));
+    console.log(`replay: npm run explore -- --replay ${counterexample}`);
+    return 1;
+  }
+  console.log(
+    `${total.states} states, ${total.transitions} transitions, ${total.futures} futures, nothing wrong`,
+  );
+  return 0;
+}
+
+function chosen(names: string | undefined): readonly Configuration[] {
+  if (names === undefined) return configurations;
+  return names.split(',').map((name) => {
+    const configuration = configurations.find((one) => one.name === name);
+    if (configuration) return configuration;
+    throw new Error(
+      `there is no configuration '${name}': ${configurations.map((one) => one.name).join(', ')}`,
+    );
+  });
+}

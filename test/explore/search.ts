@@ -1,0 +1,135 @@
+/**
+ * The search, breadth first: all states that one move can lead to, then all that two can. So the first
+ * violation is found by the fewest moves. It ends when there is nothing more to find, or at a bound.
+ */
+import { Deployment, partsOf, printOf, type Rules, type State } from './deployment.js';
+import { Folding } from './folding.js';
+import { SharedParts } from './parts.js';
+import { budgets, parametersOf, type Configuration, type Faults } from './configurations.js';
+import { wrongInFuture } from './future.js';
+import { wrongWith } from './invariants.js';
+import { movesOf, type Moves } from './moves.js';
+import { play } from './play.js';
+import { Violation } from './marks.js';
+import { Visited } from './visited.js';
+
+export interface Bounds {
+  readonly states: number;
+  /** Instead of the configuration's share. */
+  readonly futureOf?: number | undefined;
+}
+
+export interface Counterexample {
+  readonly configuration: string;
+  readonly what: string;
+  /** The names of the moves after the start. */
+  readonly moves: readonly string[];
+}
+
+export interface Report {
+  readonly states: number;
+  readonly transitions: number;
+  /** The most moves that lead to a state, of those that were seen. */
+  readonly depth: number;
+  readonly futures: number;
+  /** Nothing is left to find. */
+  readonly isComplete: boolean;
+  readonly found: Counterexample | undefined;
+}
+
+export const noRules: Rules = { store: {}, holder: {} };
+
+/** A configuration with its first state. */
+export function begin(configuration: Configuration, rules: Rules) {
+  const folding = new Folding(configuration.holders);
+  const parts = new SharedParts(folding);
+  const deployment = new Deployment(configuration.holders, parametersOf(configuration), rules, parts);
+  const moves = movesOf(deployment, configuration);
+  const none = Object.fromEntries(budgets.map((budget) => [budget, 0])) as Record<keyof Faults, number>;
+  const many = Object.fromEntries(budgets.map((budget) => [budget, 9])) as Record<keyof Faults, number>;
+  let first = deployment.first(many, configuration.visits, configuration.creates ?? false);
+  for (const name of configuration.start) first = play(deployment, moves, first, name);
+  return {
+    deployment,
+    folding,
+    parts,
+    moves,
+    first: { ...first, left: { ...none, ...configuration.faults } },
+  };
+}
+
+export function explore(configuration: Configuration, rules: Rules, bounds: Bounds): Report {
+  const { deployment, folding, parts, moves, first } = begin(configuration, rules);
+  const visited = new Visited();
+  visited.add(printOf(first, folding), 0, 0);
+  let level: { number: number; state: State }[] = [{ number: 0, state: first }];
+  let [transitions, depth, futures] = [0, 0, 0];
+  const futureOf = bounds.futureOf ?? configuration.futureOf;
+  const report = (isComplete: boolean, found?: Counterexample): Report => ({
+    states: visited.size,
+    transitions,
+    depth,
+    futures,
+    isComplete,
+    found,
+  });
+  const counterexample = (number: number, what: string, last?: string): Counterexample => ({
+    configuration: configuration.name,
+    what,
+    moves: [...namesOf(first, visited.wayTo(number), moves), ...(last === undefined ? [] : [last])],
+  });
+  let next: typeof level = [];
+  /**
+   * Makes each move from a state. What is new goes to `next`. Returns what is wrong with the first that is.
+   */
+  const expand = (number: number, state: State): Counterexample | undefined => {
+    for (const [place, move] of moves(state).entries()) {
+      transitions++;
+      const [to, thrown] = outcomeOf(move.next);
+      if (thrown !== undefined) return counterexample(number, thrown, move.name);
+      const print = printOf(to, folding);
+      const reached = visited.add(print, number, place);
+      if (reached === undefined) continue;
+      const isChosen = (print[0] >>> 0) % futureOf === 0;
+      if (isChosen) futures++;
+      const wrong =
+        wrongWith(to) ??
+        (isChosen ? wrongInFuture(deployment, to, configuration.sessions ?? ['s']) : undefined);
+      if (wrong !== undefined) return counterexample(number, wrong, move.name);
+      next.push({ number: reached, state: to });
+    }
+    return undefined;
+  };
+  while (level.length > 0) {
+    next = [];
+    for (const { number, state } of level) {
+      const found = expand(number, state);
+      if (found) return report(false, found);
+      if (visited.size >= bounds.states) return report(false);
+    }
+    parts.keep(next.flatMap(({ state }) => partsOf(state)));
+    level = next;
+    if (next.length > 0) depth++;
+  }
+  return report(true);
+}
+
+/** The state after a move, or what was seen in it that must never be. */
+export function outcomeOf(next: () => State): readonly [State, undefined] | readonly [undefined, string] {
+  try {
+    return [next(), undefined];
+  } catch (error) {
+    if (error instanceof Violation) return [undefined, error.message];
+    throw error;
+  }
+}
+
+/** The names of moves that are given by their places. */
+function namesOf(first: State, places: readonly number[], moves: Moves): string[] {
+  let state = first;
+  return places.map((place) => {
+    const move = moves(state)[place]!;
+    state = move.next();
+    return move.name;
+  });
+}

@@ -1,0 +1,128 @@
+/**
+ * An explored store: the real partition's machine, driven as the store's driver does, one frame in each
+ * batch. It claims the partition when it is delivered something, and forgets all when a write does not end
+ * well (rule 13).
+ */
+import {
+  PartitionMachine,
+  storeRules,
+  type ClaimedEpochs,
+  type HolderFrame,
+  type Now,
+  type StoreMessage,
+  type StoreParameters,
+  type StoreRules,
+} from '#protocol';
+import { apply, claim, type Disk } from './disk.js';
+import { copyOf } from './graph.js';
+
+/** How a write ends: as it should; or with an error, in truth not done or done all the same. */
+export type WriteEnd = 'written' | 'not written' | 'written, but reported as failed';
+
+/** What arrives at once. Without any of it, it is the timer that fires. */
+export interface Batch {
+  readonly frame?: HolderFrame;
+  readonly echo?: number;
+  /** A look at the expiry index. Each claim begins with one, too. */
+  readonly looksForDue?: true;
+}
+
+export interface Answers {
+  readonly disk: Disk;
+  /** By the queue that they go to. */
+  readonly messages: readonly (readonly [queue: string, list: readonly StoreMessage[]])[];
+  readonly epoch: number;
+  readonly echo: number | undefined;
+  /** What was delivered and not settled, in order, when the store has given the partition up. */
+  readonly again: readonly HolderFrame[] | undefined;
+  /** The log says loudly that the data are older than an app server. */
+  readonly warns: boolean;
+}
+
+export class StoreServer {
+  machine: PartitionMachine | undefined;
+  private claimed: ClaimedEpochs = { epoch: 0, previous: 0 };
+  /** The highest epoch that a holder has shown (rule 13). */
+  private shown = 0;
+  private readonly unsettled = new Map<number, HolderFrame>();
+  private readonly rules: StoreRules;
+  /** Tells stores apart that are the same but for their settings, which no fingerprint has. */
+  readonly leaseMs = this.parameters.leaseMs;
+
+  constructor(
+    private readonly parameters: StoreParameters,
+    rules: Partial<StoreRules>,
+  ) {
+    this.rules = { ...storeRules, ...rules };
+  }
+
+  /** Whether the timer may fire. */
+  isDue(mono: number): boolean {
+    return this.machine !== undefined && this.machine.nextDeadline <= mono;
+  }
+
+  /** Somebody else owns the partition from now on: what was not settled is delivered again. */
+  forget(): readonly HolderFrame[] {
+    const again = [...this.unsettled.values()];
+    this.unsettled.clear();
+    this.machine = undefined;
+    return again;
+  }
+
+  step({ frame, echo, looksForDue }: Batch, before: Disk, end: WriteEnd, now: Now): Answers {
+    let disk = before;
+    if (frame && this.rules.isBelievable(frame.epoch, now.wall))
+      this.shown = Math.max(this.shown, frame.epoch);
+    const isNew = this.machine === undefined;
+    if (isNew) disk = this.claim(disk, now);
+    const machine = this.machine!;
+    if (this.rules.mustClaimAbove(this.shown, machine.epoch)) {
+      return { ...this.givenUp(disk, [...this.forget(), ...(frame ? [frame] : [])]), warns: true };
+    }
+    const verdict = frame && this.rules.judgeShownEpoch(frame.epoch, this.claimed, now.wall);
+    const warns = verdict === 'lost';
+    if (frame && verdict !== 'unbelievable') {
+      for (const id of machine.missing(frame)) machine.load(id, copyOf(disk.records.get(id)));
+      // The least number that is free: how many came before makes no difference.
+      let delivery = 1;
+      while (this.unsettled.has(delivery)) delivery++;
+      this.unsettled.set(delivery, frame);
+      machine.receive(frame, delivery, now);
+    }
+    if (echo !== undefined) machine.echoed(echo, now);
+    if (isNew || looksForDue) this.endWhatIsDue(machine, disk, now);
+    if (echo !== undefined || frame === undefined || machine.nextDeadline <= now.mono) machine.tick(now);
+    const { writes, messages, settled, echo: asked } = machine.flush();
+    if (end !== 'not written') disk = apply(disk, writes);
+    if (end !== 'written') return { ...this.givenUp(disk, this.forget()), warns };
+    for (const delivery of settled) this.unsettled.delete(delivery);
+    machine.sent(now);
+    return { disk, messages: [...messages], epoch: machine.epoch, echo: asked, again: undefined, warns };
+  }
+
+  private claim(before: Disk, now: Now): Disk {
+    const { leaseMs } = this.parameters;
+    const disk = claim(before, Math.max(Math.floor(now.wall), this.shown + 1), leaseMs);
+    this.claimed = { epoch: disk.epoch, previous: disk.previous };
+    const ownership = { since: now.mono, longestLeaseMs: disk.longestLeaseMs };
+    this.machine = new PartitionMachine(0, disk.epoch, this.parameters, ownership, this.rules);
+    return disk;
+  }
+
+  private endWhatIsDue(machine: PartitionMachine, { records }: Disk, now: Now): void {
+    const due = dueIn(records, now.wall);
+    for (const { session } of due) machine.load(session, copyOf(records.get(session)));
+    machine.due(due, now);
+  }
+
+  private givenUp(disk: Disk, again: readonly HolderFrame[]): Answers {
+    return { disk, messages: [], epoch: 0, echo: undefined, again, warns: false };
+  }
+}
+
+/** The sessions that the expiry index names as due. */
+export function dueIn(records: Disk['records'], wall: number): { session: string; expires: number }[] {
+  return [...records].flatMap(([session, { expiryEntry }]) =>
+    expiryEntry !== undefined && expiryEntry <= wall ? [{ session, expires: expiryEntry }] : [],
+  );
+}

@@ -1,0 +1,123 @@
+/**
+ * What has to be remembered to judge a step of the store: who asked for a session in which order, and when
+ * its lock was asked back. It follows what the store reads and says, and is no part of any process.
+ */
+import { sameToken, type HolderFrame, type Now, type StoreMessage, type Token } from '#protocol';
+import { Violation } from './marks.js';
+
+interface Place {
+  readonly holder: string;
+  readonly request: number;
+  readonly deadline: number;
+}
+
+export interface Witness {
+  /** Those whose requests the owner has read, in order, by session. */
+  readonly lines: ReadonlyMap<string, readonly Place[]>;
+  /** The last token of each session that was granted, and when it was first asked back. */
+  readonly grants: ReadonlyMap<string, { readonly token: Token; readonly askedAt: number | undefined }>;
+  /** When the owner has heard a renewal of each holder last. */
+  readonly heardAt: ReadonlyMap<string, number>;
+  /** When the owner has read a change of each session last, by the wall clock. */
+  readonly usedAt: ReadonlyMap<string, number>;
+  /** When the owner has claimed the partition. */
+  readonly claimedAt: number;
+  /** When the owner has heard again, and who spoke while it was deaf. */
+  readonly sparedAt: number;
+  readonly spoke: readonly string[];
+}
+
+export const emptyWitness: Witness = {
+  lines: new Map(),
+  grants: new Map(),
+  heardAt: new Map(),
+  usedAt: new Map(),
+  claimedAt: -Infinity,
+  sparedAt: -Infinity,
+  spoke: [],
+};
+
+/** Another owner begins anew. */
+export function claimed(witness: Witness, mono: number): Witness {
+  return { ...witness, lines: new Map(), heardAt: new Map(), claimedAt: mono };
+}
+
+/** The owner has read a frame. */
+export function read(witness: Witness, { holder, messages }: HolderFrame, { mono, wall }: Now): Witness {
+  let { lines, heardAt, usedAt } = witness;
+  const lineOf = (session: string) => lines.get(session) ?? [];
+  const change = (session: string, line: readonly Place[]) => (lines = new Map(lines).set(session, line));
+  for (const message of messages) {
+    if (message.kind === 'acquire') {
+      const { session, request, waitMs } = message;
+      const line = lineOf(session);
+      const place = { holder, request, deadline: mono + waitMs };
+      const at = line.findIndex((one) => one.holder === holder);
+      if (at >= 0 && line[at]!.request > request) continue;
+      if (at >= 0 && line[at]!.request === request) change(session, line.with(at, place));
+      else change(session, [...line.filter((one) => one.holder !== holder), place]);
+    }
+    if (message.kind === 'cancel') {
+      const line = lineOf(message.session);
+      change(
+        message.session,
+        line.filter((one) => one.holder !== holder || one.request !== message.request),
+      );
+    }
+    if (message.kind === 'leave')
+      for (const [session, line] of lines)
+        change(
+          session,
+          line.filter((one) => one.holder !== holder),
+        );
+    if ((message.kind === 'commit' || message.kind === 'release') && message.set.size > 0)
+      usedAt = new Map(usedAt).set(message.session, wall);
+    if (message.kind === 'renew') heardAt = new Map(heardAt).set(holder, mono);
+  }
+  return { ...witness, lines, heardAt, usedAt };
+}
+
+/** The owner says something to a holder. Throws when somebody is granted before his turn (rule 2). */
+export function say(witness: Witness, holder: string, message: StoreMessage, mono: number): Witness {
+  let { lines, grants } = witness;
+  if (message.kind === 'grant') {
+    const { session, request, token, contended } = message;
+    const line = lines.get(session) ?? [];
+    const known = grants.get(session);
+    const isNew = !known || !sameToken(known.token, token);
+    const at = line.findIndex((one) => one.holder === holder && one.request === request);
+    if (isNew && at > 0) {
+      const overtaken = line.slice(0, at).find(({ deadline }) => deadline > mono);
+      if (overtaken)
+        throw new Violation(`${holder} is granted ${session} before ${overtaken.holder}, who asked first`);
+    }
+    lines = new Map(lines).set(
+      session,
+      line.filter((one) => one.holder !== holder),
+    );
+    const askedAt = isNew ? undefined : known.askedAt;
+    grants = new Map(grants).set(session, { token, askedAt: askedAt ?? (contended ? mono : undefined) });
+  }
+  if (message.kind === 'recall') grants = askedBack(grants, message.session, message.token, mono);
+  if (message.kind === 'renewed')
+    for (const [session, token] of message.recalled) grants = askedBack(grants, session, token, mono);
+  if (message.kind === 'refused' && message.request !== undefined) {
+    const line = lines.get(message.session) ?? [];
+    lines = new Map(lines).set(
+      message.session,
+      line.filter((one) => one.holder !== holder || one.request !== message.request),
+    );
+  }
+  return { ...witness, lines, grants };
+}
+
+function askedBack(
+  grants: Witness['grants'],
+  session: string,
+  token: Token,
+  mono: number,
+): Witness['grants'] {
+  const known = grants.get(session);
+  if (!known || known.askedAt !== undefined || !sameToken(known.token, token)) return grants;
+  return new Map(grants).set(session, { token, askedAt: mono });
+}
