@@ -74,8 +74,7 @@ export class PartitionDriver {
   private inbox: Arrival[] = [];
   private readonly unsettled = new Map<number, Delivery>();
   private deliveries = 0;
-  /** Numbers the ownerships of this partition. Work that began in an earlier one is dropped. */
-  private ownership = 0;
+  #ownership = 0;
   /** The latest time that the machine was given. */
   private reached: Now = { mono: -Infinity, wall: 0 };
   private failures = 0;
@@ -109,8 +108,17 @@ export class PartitionDriver {
     this.pump();
   }
 
-  receive(frame: HolderFrame, delivery: Delivery): void {
-    if (this.stopping) return;
+  /** Numbers the ownerships of this partition. What began in an earlier one is dropped. */
+  get ownership(): number {
+    return this.#ownership;
+  }
+
+  /**
+   * The frame was delivered in `ownership`. If that is over, so is the delivery, and the frame comes again.
+   * Transports hand frames over late.
+   */
+  receive(frame: HolderFrame, delivery: Delivery, ownership: number): void {
+    if (this.stopping || ownership !== this.ownership) return;
     const at = this.ports.clock.now();
     if (this.rules.isBelievable(frame.epoch, at.wall)) this.shown = Math.max(this.shown, frame.epoch);
     this.inbox.push({ frame, delivery, at });
@@ -151,7 +159,7 @@ export class PartitionDriver {
   }
 
   private forget(): void {
-    this.ownership++;
+    this.#ownership++;
     this.machine = undefined;
     this.inbox = [];
     this.gone.clear();

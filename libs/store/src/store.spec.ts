@@ -3,7 +3,7 @@
  * frames. It is one file, since all scenes speak through the same holder.
  */
 import { pack } from 'msgpackr';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { MemoryBroker, MemoryExchange, systemClock, type Clock, type HolderLink } from '#broker';
 import {
   decodeStoreFrame,
@@ -457,6 +457,31 @@ describe('a session that is larger than the broker lets through', () => {
         /^session large cannot be granted: it takes \d+ bytes, but RabbitMQ takes 2000 in one message/,
       ),
     ]);
+  });
+});
+
+describe('a transport that hands frames over late', () => {
+  it('rule 13: claims no partition by a frame of a turn that is over, so the queue of its session is opened', async () => {
+    await store.stop();
+    const broker = new MemoryBroker(exchange);
+    store = new Store({ broker, repository, clock: smallEpochs, log }, settings);
+    let isLate = true;
+    const handOver: (() => void)[] = [];
+    await store.start((frame, accept) => (isLate ? handOver.push(() => accept(frame)) : accept(frame)));
+    const frame = { partition: 0, holder: 'h', queue: holder.queue(), epoch: 0 };
+    const queued = encodeHolderFrame({ ...frame, messages: [acquire(1)] });
+    await holder.link.enqueue('s', queued, { maxWaiting: 1, ttlMs: 10_000 });
+    holder.say({ kind: 'knock', session: 's', request: 1, waitMs: 10_000, ageMs: 0 });
+    await expect.poll(() => handOver).toHaveLength(1);
+
+    const outageMs = 20;
+    const claimed = vi.spyOn(repository, 'claim');
+    broker.cut(outageMs);
+    await new Promise((resolve) => systemClock.soon(() => resolve(undefined)));
+    handOver[0]!();
+    isLate = false;
+    await expect.poll(() => holder.heard).toMatchObject([{ kind: 'grant', session: 's', request: 1 }]);
+    expect(claimed).toHaveBeenCalledTimes(1);
   });
 });
 

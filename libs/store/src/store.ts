@@ -213,7 +213,8 @@ export class Store {
       return;
     }
     this.counters.frames++;
-    dispatch(frame, (accepted) => driver.receive(accepted, delivery));
+    const { ownership } = driver;
+    dispatch(frame, (accepted) => driver.receive(accepted, delivery, ownership));
   }
 
   /**
