@@ -219,7 +219,7 @@ describe('AmqpBroker', () => {
       void broker.serve(
         PARTITION,
         { prefetch: 10 },
-        { received, lost() {}, unreachable() {}, queueGone() {}, echoed() {} },
+        { received, lost() {}, queueGone() {}, echoed() {} },
       );
     });
     const link = await broker.join('h1', new RecordingClient());

@@ -17,7 +17,8 @@ import {
   type StoreRules,
 } from '#protocol';
 import type { TraceSink } from '#trace';
-import { MessageSender } from './message-sender.js';
+import { Echoes } from './echoes.js';
+import type { Outbox } from './outbox.js';
 import type { PartitionIncidents } from './partition-incidents.js';
 import {
   DeploymentMismatchError,
@@ -34,6 +35,10 @@ export interface PartitionPorts {
   readonly log: Log;
   /** Is told what the store does, where tracing is set. */
   readonly trace?: TraceSink | undefined;
+  /** Takes what is sent and settled. */
+  readonly outbox: Outbox;
+  /** Sends an echo through the store's own queue, if there is one. */
+  readonly echoDirect: (partition: number, mark: number) => boolean;
   /** Is called with the reason when this store can never serve again. */
   readonly ended: (error: Error) => void;
 }
@@ -59,8 +64,10 @@ const scanAgainMs = 1_000;
 /** A frame with the time of its arrival. Leases and waits count from then (rules 2 and 8). */
 interface ReceivedFrame {
   readonly frame: HolderPart;
-  readonly delivery: Delivery;
+  readonly delivery: Pick<Delivery, 'ack' | 'session'>;
   readonly at: Now;
+  /** It came through the store's own queue, which knows no ownership of a partition (rule 22). */
+  readonly isDirect?: true;
 }
 
 type Arrival = ReceivedFrame | { readonly echo: number; readonly at: Now };
@@ -72,7 +79,9 @@ export class PartitionDriver {
   /** The highest epoch that a holder has shown and that is to be believed (rule 13). */
   private shown = 0;
   private inbox: Arrival[] = [];
-  private readonly unsettled = new Map<number, Delivery>();
+  /** The arrivals of the batch under way. */
+  private taken: readonly Arrival[] = [];
+  private readonly unsettled = new Map<number, Pick<Delivery, 'ack'>>();
   private deliveries = 0;
   #ownership = 0;
   /** The latest time that the machine was given. */
@@ -82,7 +91,7 @@ export class PartitionDriver {
   private stopping = false;
   private readonly gone = new Set<string>();
   private readonly queuesGone = new Set<string>();
-  private readonly sender: MessageSender;
+  private readonly echoes = new Echoes();
   private tickDue = false;
   private cancelTick: (() => void) | undefined;
   private scanDue = false;
@@ -98,11 +107,10 @@ export class PartitionDriver {
     rules: Partial<StoreRules>,
   ) {
     this.rules = { ...storeRules, ...rules };
-    this.sender = new MessageSender(partition, ports.log);
     this.trace = ports.trace && new PartitionTrace(ports.trace, partition);
   }
 
-  /** Answers go there. Frames that were received before wait for it. */
+  /** Frames that were received before wait for it. */
   attach(link: PartitionLink): void {
     this.link = link;
     this.pump();
@@ -125,9 +133,27 @@ export class PartitionDriver {
     this.pump();
   }
 
-  /** Sends a holder an answer that concerns no session, without owning the partition. */
-  answer(queue: string, bytes: Uint8Array): void {
-    this.link?.send(queue, bytes);
+  /**
+   * A part came through the store's own queue. It is no sign of ownership. So without ownership the holder is
+   * told that nobody reads it here (rule 22).
+   */
+  receiveDirect(frame: HolderPart, settled: () => void): void {
+    const delivery = { session: undefined, ack: settled };
+    const one = { frame, delivery, at: this.ports.clock.now(), isDirect: true } as const;
+    if (this.stopping || !this.machine) return this.disown([one]);
+    this.inbox.push(one);
+    this.pump();
+  }
+
+  /** Direct parts are not delivered to the next owner. So their holders must learn that they are dropped. */
+  private disown(arrivals: readonly Arrival[]): void {
+    const { outbox } = this.ports;
+    for (const one of arrivals) {
+      if ('echo' in one || !one.isDirect) continue;
+      const { partition, queue } = one.frame;
+      outbox.send(queue, { partition, epoch: 0, messages: [{ kind: 'disowned' }] });
+      outbox.settle(one.delivery);
+    }
   }
 
   /** A frame to a holder came back, because its queue is gone. */
@@ -144,9 +170,12 @@ export class PartitionDriver {
     this.pump();
   }
 
-  /** An echo has come back. What was in the queue when it was sent is in the inbox before it. */
+  /**
+   * An echo has come back from one of the two queues. What was in both when it was sent is in the inbox
+   * before it.
+   */
   echoed(echo: number): void {
-    if (this.stopping || !this.machine) return;
+    if (this.stopping || !this.machine || !this.echoes.cameBack(echo)) return;
     this.inbox.push({ echo, at: this.ports.clock.now() });
     this.pump();
   }
@@ -161,7 +190,10 @@ export class PartitionDriver {
   private forget(): void {
     this.#ownership++;
     this.machine = undefined;
+    this.disown([...this.taken, ...this.inbox]);
+    this.taken = [];
     this.inbox = [];
+    this.echoes.forget();
     this.gone.clear();
     this.queuesGone.clear();
     this.unsettled.clear();
@@ -172,10 +204,12 @@ export class PartitionDriver {
   /** Finishes the batch under way and closes the link. Frames that are not settled go to the next store. */
   async stop(): Promise<void> {
     this.stopping = true;
+    this.disown(this.inbox);
     this.inbox = [];
     await this.running;
     this.cancelTick?.();
     this.cancelScan?.();
+    this.ports.outbox.flush();
     await this.link?.close();
     this.machine = undefined;
   }
@@ -220,6 +254,7 @@ export class PartitionDriver {
     if (ownership !== this.ownership) return;
     if (this.rules.mustClaimAbove(this.shown, machine.epoch)) return this.claimAbove(machine, ownership);
     const batch = this.inbox.filter((one) => 'echo' in one || this.counts(one));
+    this.taken = batch;
     this.inbox = [];
     const ids = new Set(batch.flatMap((one) => ('frame' in one ? machine.missing(one.frame) : [])));
     const due = this.scanDue ? await this.findDue() : [];
@@ -238,6 +273,7 @@ export class PartitionDriver {
     this.trace?.applied(outputs);
     if (ownership !== this.ownership) return;
     this.send(machine.epoch, outputs);
+    this.taken = [];
     machine.sent(this.ports.clock.now());
     machine.evict(this.settings.cacheBytes);
     this.schedule(machine, now.mono);
@@ -252,7 +288,8 @@ export class PartitionDriver {
     }
     const { frame, delivery } = one;
     this.unsettled.set(++this.deliveries, delivery);
-    if (delivery.session === undefined) machine.receive(frame, this.deliveries, this.reached);
+    if (one.isDirect) machine.receiveDirect(frame, this.deliveries, this.reached);
+    else if (delivery.session === undefined) machine.receive(frame, this.deliveries, this.reached);
     else machine.receiveQueued(frame, this.deliveries, this.reached);
   }
 
@@ -338,16 +375,19 @@ export class PartitionDriver {
   }
 
   private send(epoch: number, { messages, open, close, settled, echo }: StoreOutputs): void {
-    const { link } = this;
+    const { link, partition } = this;
+    const { outbox, echoDirect } = this.ports;
     if (!link) return;
-    for (const [queue, list] of messages) this.sender.send(link, queue, epoch, list);
+    for (const [queue, list] of messages) outbox.send(queue, { partition, epoch, messages: list });
     for (const session of close) link.closeQueue(session);
     for (const session of open) link.openQueue(session);
     for (const number of settled) {
-      this.unsettled.get(number)?.ack();
+      const delivery = this.unsettled.get(number);
+      if (delivery) outbox.settle(delivery);
       this.unsettled.delete(number);
     }
-    if (echo !== undefined) link.echo(echo);
+    const ways = [(mark: number) => link.echo(mark), (mark: number) => echoDirect(partition, mark)];
+    if (echo !== undefined) this.echoes.send(echo, ways);
   }
 
   private schedule(machine: PartitionMachine, mono: number): void {

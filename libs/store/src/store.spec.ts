@@ -99,6 +99,7 @@ async function join(name: string): Promise<typeof holder> {
   const link = await new MemoryBroker(exchange).join(name, {
     connected: (its) => void (queue = its),
     disconnected: () => {},
+    returned: () => {},
     received: (bytes) => void heard.push(...decodeStoreFrame(bytes).parts.flatMap((part) => part.messages)),
   });
   await expect.poll(() => queue).not.toBe('');
@@ -147,6 +148,7 @@ describe('frames of another protocol version', () => {
     await new MemoryBroker(exchange).join('late', {
       connected: (its) => void (queue = its),
       disconnected: () => {},
+      returned: () => {},
       received: (bytes) => void heard.push(decodeStoreFrame(bytes)),
     });
     await expect.poll(() => queue).not.toBe('');

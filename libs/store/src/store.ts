@@ -3,15 +3,15 @@
  * dropped here. All others reach the driver of their partition, through `dispatch` when a transport hands
  * them over.
  */
-import { keptAlive, type Broker, type Delivery } from '#broker';
+import { keptAlive, type Broker, type Delivery, type StoreLink, type StoreServer } from '#broker';
 import {
   decodeHolderFrame,
   isAcquireOf,
   limits,
   OtherVersionError,
-  encodeStoreFrame,
   partitionHash,
   protocolVersion,
+  isRequest,
   type HolderFrame,
   type HolderPart,
   type OtherVersion,
@@ -19,10 +19,11 @@ import {
 } from '#protocol';
 import { DeploymentMismatchError, InUseError } from '#repository';
 import { PartitionIncidents } from './partition-incidents.js';
+import { Outbox } from './outbox.js';
 import { OtherVersions } from './other-versions.js';
 import { PartitionDriver, type PartitionPorts, type PartitionSettings } from './partition-driver.js';
 
-export interface StorePorts extends Omit<PartitionPorts, 'ended'> {
+export interface StorePorts extends Omit<PartitionPorts, 'ended' | 'outbox' | 'echoDirect'> {
   readonly broker: Broker;
   /** Is called when the store has to stand by. Without it the log has a line. */
   readonly standsBy?: (why: string) => void;
@@ -31,7 +32,10 @@ export interface StorePorts extends Omit<PartitionPorts, 'ended'> {
 }
 
 export interface StoreCoreSettings extends PartitionSettings {
-  /** Frames of a partition that may be with the store, beside those of waiting requests. */
+  /**
+   * Frames of a partition that may be with the store, beside those of waiting requests. As many may be of the
+   * store's own queue.
+   */
   readonly window: number;
   /** How long an orderly stop may take, and one second more at worst, in milliseconds. */
   readonly closeMs: number;
@@ -52,7 +56,9 @@ export class Store {
   readonly counters = { frames: 0, badFrames: 0 };
   private readonly incidents: PartitionIncidents;
   private readonly otherVersions = new OtherVersions();
+  private readonly outbox: Outbox;
   private drivers: PartitionDriver[] = [];
+  private link: StoreLink | undefined;
   private stopped: Promise<void> | undefined;
   private wake = () => {};
 
@@ -63,6 +69,7 @@ export class Store {
     private readonly rules: Partial<StoreRules> = {},
   ) {
     this.incidents = new PartitionIncidents(ports.clock, ports.log);
+    this.outbox = new Outbox(ports.clock, ports.log);
   }
 
   /**
@@ -88,19 +95,23 @@ export class Store {
     // The releases that end the waits must still be delivered.
     const prefetch = 2 * this.settings.waitersPerPartition + this.settings.window;
     this.drivers = Array.from({ length: this.settings.partitions }, (_, partition) => this.driver(partition));
-    await Promise.all(
-      this.drivers.map(async (driver) => {
-        const server = {
-          received: (delivery: Delivery) => this.received(driver, delivery, dispatch),
-          lost: (reason: string) => driver.lost(reason),
-          unreachable: (queue: string) => driver.unreachable(queue),
-          queueGone: (session: string) => driver.queueGone(session),
-          echoed: (mark: number) => driver.echoed(mark),
-        };
-        const link = await broker.serve(driver.partition, { prefetch }, server);
-        driver.attach(link);
-      }),
-    ).catch((error: unknown) => {
+    const joined = async () => {
+      const link = await broker.openStore({ prefetch: this.settings.window }, this.ownQueue(dispatch));
+      this.link = link;
+      this.outbox.attach(link);
+      await Promise.all(this.drivers.map(serve));
+    };
+    const serve = async (driver: PartitionDriver) => {
+      const server = {
+        received: (delivery: Delivery) => this.received(driver, delivery, dispatch),
+        lost: (reason: string) => driver.lost(reason),
+        queueGone: (session: string) => driver.queueGone(session),
+        echoed: (mark: number) => driver.echoed(mark),
+      };
+      const link = await broker.serve(driver.partition, { prefetch }, server);
+      driver.attach(link);
+    };
+    await joined().catch((error: unknown) => {
       if (!this.stopped) throw error; // else it was closed before it was connected
     });
   }
@@ -143,7 +154,9 @@ export class Store {
   }
 
   private driver(partition: number): PartitionDriver {
-    const ports = { ...this.ports, ended: (error: Error) => this.fail(error) };
+    const ended = (error: Error) => this.fail(error);
+    const echoDirect = (of: number, mark: number) => this.link?.echo(of, mark) ?? false;
+    const ports = { ...this.ports, outbox: this.outbox, echoDirect, ended };
     return new PartitionDriver(partition, ports, this.incidents, this.settings, this.rules);
   }
 
@@ -193,37 +206,81 @@ export class Store {
     }
   }
 
+  /** What comes through the store's own queue (rule 22). */
+  private ownQueue(dispatch: Dispatch): StoreServer {
+    return {
+      opened: (key) => (this.outbox.key = key),
+      closed: () => (this.outbox.key = ''),
+      received: (delivery) => this.receivedDirect(delivery, dispatch),
+      unreachable: (queue) => {
+        for (const driver of this.drivers) driver.unreachable(queue);
+      },
+      echoed: (partition, mark) => this.drivers[partition]?.echoed(mark),
+    };
+  }
+
+  private receivedDirect(delivery: Delivery, dispatch: Dispatch): void {
+    const frame = this.read("the store's own queue", delivery, ({ parts }) => {
+      for (const { partition, messages } of parts) {
+        if (!this.drivers[partition]) throw new Error(`it is for partition ${partition} of another deployment`);
+        if (messages.some(isRequest)) throw new Error('it has requests, which go to a partition');
+      }
+    });
+    if (frame) dispatch(frame, ({ parts }) => this.split(parts, delivery));
+  }
+
+  /** The delivery is settled when all its parts are. */
+  private split(parts: readonly HolderPart[], delivery: Delivery): void {
+    let left = parts.length;
+    const settled = () => {
+      if (--left === 0) delivery.ack();
+    };
+    for (const part of parts) this.drivers[part.partition]!.receiveDirect(part, settled);
+  }
+
   private received(driver: PartitionDriver, delivery: Delivery, dispatch: Dispatch): void {
-    let frame: HolderFrame;
-    try {
-      frame = decodeHolderFrame(delivery.bytes);
-      const [{ partition, messages }, ...others] = frame.parts as [HolderPart];
+    const frame = this.read(`partition ${driver.partition}`, delivery, ({ parts }) => {
+      const [{ partition, messages }, ...others] = parts as [HolderPart];
       if (partition !== driver.partition || others.length > 0) {
         throw new Error(`it is for partition ${partition} of another deployment`);
       }
       if (delivery.session !== undefined && !isAcquireOf(delivery.session, messages)) {
         throw new Error(`it is no acquire of session ${delivery.session}, in whose queue it was`);
       }
+    });
+    const { ownership } = driver;
+    if (frame) dispatch(frame, ({ parts: [part] }) => driver.receive(part!, delivery, ownership));
+  }
+
+  /** The frame, or undefined when it does not parse or `check` throws. */
+  private read(
+    where: string,
+    delivery: Delivery,
+    check: (frame: HolderFrame) => void,
+  ): HolderFrame | undefined {
+    try {
+      const frame = decodeHolderFrame(delivery.bytes);
+      check(frame);
+      this.counters.frames++;
+      return frame;
     } catch (error) {
       this.counters.badFrames++;
-      if (error instanceof OtherVersionError) return this.refuseVersion(driver, error.frame, delivery);
-      this.ports.log.warn(
-        `partition ${driver.partition}: dropped a frame of ${delivery.bytes.length} bytes from ` +
-          `${delivery.sender ?? 'an unnamed sender'}: ${(error as Error).message}`,
-      );
+      if (error instanceof OtherVersionError) this.refuseVersion(error.frame);
+      else
+        this.ports.log.warn(
+          `${where}: dropped a frame of ${delivery.bytes.length} bytes from ` +
+            `${delivery.sender ?? 'an unnamed sender'}: ${(error as Error).message}`,
+        );
       delivery.ack();
-      return;
+      return undefined;
     }
-    this.counters.frames++;
-    const { ownership } = driver;
-    dispatch(frame, ({ parts: [part] }) => driver.receive(part!, delivery, ownership));
   }
 
   /**
    * Answers a frame of another protocol version. Without an answer the scopes of its holder would wait in
    * vain.
    */
-  private refuseVersion(driver: PartitionDriver, frame: OtherVersion, delivery: Delivery): void {
+  private refuseVersion(frame: OtherVersion): void {
     const { clock, log } = this.ports;
     const { holder, queue = '', version, partition } = frame;
     const { isNew, isDue } = this.otherVersions.heard(frame, clock.now().mono);
@@ -234,11 +291,6 @@ export class Store {
           'run one release of locked-session on both sides',
       );
     const answer = { kind: 'mismatch', store: protocolVersion, holder: version } as const;
-    if (isDue)
-      driver.answer(
-        queue,
-        encodeStoreFrame({ key: '', parts: [{ partition, epoch: 0, messages: [answer] }] }),
-      );
-    delivery.ack();
+    if (isDue) this.outbox.send(queue, { partition, epoch: 0, messages: [answer] });
   }
 }
