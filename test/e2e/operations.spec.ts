@@ -230,7 +230,12 @@ it('deployments with different prefixes or virtual hosts share nothing', async (
       };
       const server = { received, lost() {}, queueGone() {}, echoed() {} };
       await broker.serve(0, { prefetch: 10 }, server);
-      const link = await broker.join('h', { connected() {}, disconnected() {}, received() {}, returned() {} });
+      const link = await broker.join('h', {
+        connected() {},
+        disconnected() {},
+        received() {},
+        returned() {},
+      });
       return { link, arrived };
     });
     const parties = await Promise.all(joining);

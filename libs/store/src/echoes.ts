@@ -22,7 +22,7 @@ export class Echoes {
   cameBack(mark: number): boolean {
     const left = this.underWay.get(mark);
     if (left === undefined) return false;
-    if (left > 1) return this.underWay.set(mark, left - 1), false;
+    if (left > 1) return (this.underWay.set(mark, left - 1), false);
     return this.underWay.delete(mark);
   }
 

@@ -222,7 +222,8 @@ export class Store {
   private receivedDirect(delivery: Delivery, dispatch: Dispatch): void {
     const frame = this.read("the store's own queue", delivery, ({ parts }) => {
       for (const { partition, messages } of parts) {
-        if (!this.drivers[partition]) throw new Error(`it is for partition ${partition} of another deployment`);
+        if (!this.drivers[partition])
+          throw new Error(`it is for partition ${partition} of another deployment`);
         if (messages.some(isRequest)) throw new Error('it has requests, which go to a partition');
       }
     });

@@ -62,6 +62,11 @@ export class CompetingStores {
     this.owners.set(partition, store);
   }
 
+  /** The store's own queue is gone. */
+  closeQueue(store: string): void {
+    this.stores.delete(store);
+  }
+
   until<T>(promise: Promise<T>): Promise<T> {
     return this.world.until(promise, 60_000);
   }
@@ -108,11 +113,21 @@ export class CompetingStores {
       join: async (holder, client) => {
         this.holders.set(holder, client);
         this.world.after(0, () => client.connected(holder));
-        const delivery = (bytes: Uint8Array) => ({ bytes, sender: holder, session: undefined, ack: () => {} });
+        const delivery = (bytes: Uint8Array) => ({
+          bytes,
+          sender: holder,
+          session: undefined,
+          ack: () => {},
+        });
         const to = (partition: number) => this.servers.get(`${this.owners.get(partition)} ${partition}`);
         return {
           send: (partition, bytes) => reaches(holder, () => to(partition)?.received(delivery(bytes))),
-          sendToStore: (key, bytes) => reaches(holder, () => this.stores.get(key)?.received(delivery(bytes))),
+          sendToStore: (key, bytes) =>
+            reaches(holder, () => {
+              const store = this.stores.get(key);
+              if (store) store.received(delivery(bytes));
+              else client.returned(key);
+            }),
           maxFrameBytes: Infinity,
           enqueue: async () => 'lost',
           close: async () => {},

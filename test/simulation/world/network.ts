@@ -198,7 +198,8 @@ export class Network {
   leaves({ process }: StoreSide, to: string, bytes: Uint8Array): void {
     for (const part of decodeStoreFrame(bytes).parts) {
       const member = this.memberOf(part.partition, process);
-      if (member) this.tap.fromStore(to.split('.')[0]!, part, member.cut ? member.previous : member.ownership);
+      if (member)
+        this.tap.fromStore(to.split('.')[0]!, part, member.cut ? member.previous : member.ownership);
     }
   }
 
@@ -231,7 +232,8 @@ export class Network {
   arrive(partition: number, frame: Frame): void {
     const queue = this.queue(partition);
     queue.ready.push(frame);
-    if (!frame.echo) for (const part of decodeHolderFrame(frame.bytes).parts) this.tap.queued(part, 'partition');
+    if (!frame.echo)
+      for (const part of decodeHolderFrame(frame.bytes).parts) this.tap.queued(part, 'partition');
     this.deliver(partition, queue);
   }
 

@@ -33,7 +33,12 @@ describe('what fails behind the border', () => {
     const { tasks, clients, ports: guardedPorts } = fakes(log);
     guardedPorts.clock.soon(fail);
     guardedPorts.clock.after(5, fail);
-    await guardedPorts.broker.join('h', { connected: fail, disconnected: fail, received: fail, returned: fail });
+    await guardedPorts.broker.join('h', {
+      connected: fail,
+      disconnected: fail,
+      received: fail,
+      returned: fail,
+    });
     for (const task of tasks) expect(task).not.toThrow();
     const [client] = clients;
     expect(() => {
