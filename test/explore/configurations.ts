@@ -45,6 +45,12 @@ export const budgets = [
   'overtaking',
   /** The store reads nothing for more than half a lease, and what is sent to it meanwhile is refused. */
   'deafness',
+  /** A session's own queue is removed, with the acquires in it. */
+  'removal',
+  /** The store stands still, another one takes over, and the first one goes on without knowing. */
+  'pause',
+  /** An app server's queue is gone, and nothing tells it so for a while. */
+  'severance',
 ] as const;
 
 export type Budget = (typeof budgets)[number];
@@ -66,6 +72,10 @@ export interface Configuration {
   readonly start: readonly string[];
   readonly faults: Partial<Faults>;
   readonly parameters?: Partial<StoreParameters & HolderParameters>;
+  /** What follows a grant goes to a queue of the owner's own. */
+  readonly hasOwnQueues?: boolean;
+  /** A store sends its echoes through the partition's queue alone. */
+  readonly echoesInPartition?: boolean;
   /** Of the stores alone; and of those that take over. */
   readonly storeParameters?: Partial<StoreParameters>;
   readonly nextStoreParameters?: Partial<StoreParameters>;
@@ -93,10 +103,17 @@ const parameters: StoreParameters & HolderParameters = {
 };
 
 /** What holds for app servers, for stores, and for stores that take over. */
-export function parametersOf({ parameters: own, storeParameters, nextStoreParameters }: Configuration) {
+export function parametersOf({
+  parameters: own,
+  storeParameters,
+  nextStoreParameters,
+  hasOwnQueues = false,
+  echoesInPartition = false,
+}: Configuration) {
   const holder = { ...parameters, ...own };
   const store = { ...holder, ...storeParameters };
-  return { holder, store, nextStore: { ...store, ...nextStoreParameters } };
+  const nextStore = { ...store, ...nextStoreParameters };
+  return { holder, store, nextStore, hasOwnQueues, echoesInPartition };
 }
 
 const two = { holders: 2, visits: 1, waitMs: 30_000, steps: [1_000], futureOf: 20 } as const;
@@ -287,5 +304,16 @@ export const configurations: readonly Configuration[] = [
     start: [...idle, 'calm for 7500 ms but for a'],
     faults: { time: 1 },
   },
+  { ...two, name: 'own queue', start: contended, hasOwnQueues: true, faults: { loss: 1, time: 1 } },
+  { ...two, name: 'own queue echo', start: nearRecallTimeout, hasOwnQueues: true, faults: { loss: 1, time: 2 }, steps: [600, 4_400] },
+  { ...two, name: 'own queue echo in partition', start: nearRecallTimeout, hasOwnQueues: true, echoesInPartition: true, faults: { loss: 1, time: 2 }, steps: [600, 4_400] },
+  { ...two, name: 'own queue takeover', visits: 2, start: contended, hasOwnQueues: true, faults: { takeover: 1, loss: 1, time: 1 } },
+  { ...two, name: 'own queue pause', visits: 2, start: contended, hasOwnQueues: true, faults: { pause: 1, time: 1 } },
+  { ...two, name: 'own queue cancel', visits: 2, start: held, hasOwnQueues: true, faults: { cancel: 1, idle: 1, loss: 1, time: 1 } },
+  { ...two, name: 'own queue new', visits: 2, start: [], creates: true, hasOwnQueues: true, faults: { destroy: 1, loss: 1, time: 1, cancel: 1, takeover: 1 } },
+  { ...two, name: 'pause', visits: 2, start: contended, faults: { pause: 1, loss: 1, time: 1 } },
+  { ...two, name: 'queues', visits: 2, start: contended, parameters: { queues: 'per-session' }, waitMs: 60_000, faults: { removal: 1, loss: 1, time: 1 } },
+  { ...two, name: 'queues takeover', visits: 2, start: contended, parameters: { queues: 'per-session' }, waitMs: 60_000, faults: { takeover: 1, time: 1, cancel: 1 } },
+  { ...two, name: 'revoke', visits: 2, start: contended, parameters: { unreachableHolder: 'revoke' }, faults: { crash: 1, cut: 1, severance: 1, time: 1 } },
   { ...two, name: 'three holders', holders: 3, start: contended, faults: { loss: 1, time: 1 } },
 ];

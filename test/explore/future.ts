@@ -6,6 +6,7 @@ import type { Now } from '#protocol';
 import type { AppServer } from './app-server.js';
 import { withSlot, type Deployment, type State } from './deployment.js';
 import { deliverAll } from './deliveries.js';
+import { cutOff, endPaused } from './faults.js';
 import { letters } from './folding.js';
 import { actAt } from './holder-steps.js';
 import { wrongWith } from './invariants.js';
@@ -27,9 +28,12 @@ export function wrongInFuture(
   const { leaseMs, recallTimeoutMs, ttlMs } = explored.parameters.store;
   /** Any lock is free after this long, whatever has happened. */
   const patienceMs = 2 * (leaseMs + recallTimeoutMs) + 2_000;
-  const { deployment, state } = explored.passing({ ...from, deafSince: undefined });
+  const { deployment, state } = explored.passing({ ...endPaused(from), deafSince: undefined });
   try {
-    let now = everybody(deployment, state, (server, at) => server.waitOn(at.mono + 2 * patienceMs, at));
+    let now = state;
+    for (const [slot, { isSevered }] of state.slots.entries())
+      if (isSevered) now = cutOff(deployment, now, slot);
+    now = everybody(deployment, now, (server, at) => server.waitOn(at.mono + 2 * patienceMs, at));
     now = untilServed(deployment, now, patienceMs);
     for (let slot = 0; slot < deployment.holders; slot++) {
       for (const session of sessions) {
@@ -59,7 +63,7 @@ export function calm(deployment: Deployment, from: State, ms: number, silent?: n
 }
 
 function beat(deployment: Deployment, from: State, silent?: number): State {
-  let state = deliverAll(deployment, passTime(from, tickMs), silent);
+  let state = deliverAll(deployment, passTime(deployment, from, tickMs), silent);
   if (state.store.value.machine && isAnythingDue(state)) state = lookForDue(deployment, state);
   if (state.isStoreDue) state = serve(deployment, state, 'look', {}, 'written');
   for (const [slot, { isDue }] of state.slots.entries()) {
