@@ -114,8 +114,14 @@ export class Deployment {
     readonly holders: number,
     readonly parameters: DeploymentParameters,
     readonly rules: Rules,
+    private readonly folding: Folding,
     private readonly parts: Parts,
   ) {}
+
+  /** 64 bits that are the same for states that differ by an exchange of holders. */
+  printOf(state: State): readonly [high: number, low: number] {
+    return printOf(state, this.folding);
+  }
 
   /** The value as a part of states. */
   part<T>(value: T): Part<T> {
@@ -129,7 +135,10 @@ export class Deployment {
 
   /** The same deployment for states that nothing is compared with: a step changes what it concerns. */
   passing(state: State): { readonly deployment: Deployment; readonly state: State } {
-    const deployment = new Deployment(this.holders, this.parameters, this.rules, new PassingParts());
+    const deployment = new Deployment(
+      ...[this.holders, this.parameters, this.rules] as const,
+      ...[this.folding, new PassingParts()] as const,
+    );
     const slots = state.slots.map((slot) => ({
       ...slot,
       server: deployment.part(copyOf(slot.server.value)),
@@ -180,7 +189,7 @@ export class Deployment {
 }
 
 /** 64 bits that are the same for states that differ by an exchange of holders. */
-export function printOf(state: State, { places: all }: Folding): readonly [high: number, low: number] {
+function printOf(state: State, { places: all }: Folding): readonly [high: number, low: number] {
   let least: readonly [number, number] | undefined;
   for (const [way, places] of all.entries()) {
     const print = printBy(state, way, places);

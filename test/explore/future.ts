@@ -4,9 +4,11 @@
  */
 import type { Now } from '#protocol';
 import type { AppServer } from './app-server.js';
+import { budgets, type Faults } from './configurations.js';
 import { withSlot, type Deployment, type State } from './deployment.js';
 import { deliverAll } from './deliveries.js';
 import { cutOff, endPaused } from './faults.js';
+import { mix } from './graph.js';
 import { letters } from './folding.js';
 import { actAt } from './holder-steps.js';
 import { wrongWith } from './invariants.js';
@@ -18,41 +20,86 @@ import { Violation } from './marks.js';
 const tickMs = 500;
 /** A future in which sessions expire is long: only with so short a time to live. */
 const shortTtlMs = 60_000;
+const noFaults = Object.fromEntries(budgets.map((budget) => [budget, 0])) as unknown as Faults;
+
+/**
+ * States in good futures that ended well, by their fingerprints. A future that comes to one of them is not
+ * played on.
+ */
+export class GoodStates {
+  /** How many futures were played to their end. */
+  played = 0;
+  private readonly prints = new Set<number>();
+
+  /** Whether the state is new here. It counts as good from now on: whoever finds it bad ends the search. */
+  add([high, low]: readonly [number, number], phase: number): boolean {
+    const print = (mix(high, phase) >>> 0) * 2 ** 21 + (low >>> 11);
+    if (this.prints.has(print)) return false;
+    this.prints.add(print);
+    return true;
+  }
+}
 
 /** What is wrong in the good future of a state; undefined when all is well in the end. */
 export function wrongInFuture(
-  explored: Deployment,
+  deployment: Deployment,
   from: State,
   sessions: readonly string[],
+  good: GoodStates,
 ): string | undefined {
-  const { leaseMs, recallTimeoutMs, ttlMs } = explored.parameters.store;
-  /** Any lock is free after this long, whatever has happened. */
-  const patienceMs = 2 * (leaseMs + recallTimeoutMs) + 2_000;
-  const { deployment, state } = explored.passing({ ...endPaused(from), deafSince: undefined });
   try {
-    let now = state;
-    for (const [slot, { isSevered }] of state.slots.entries())
-      if (isSevered) now = cutOff(deployment, now, slot);
-    now = everybody(deployment, now, (server, at) => server.waitOn(at.mono + 2 * patienceMs, at));
-    now = untilServed(deployment, now, patienceMs);
-    for (let slot = 0; slot < deployment.holders; slot++) {
-      for (const session of sessions) {
-        now = actAt(deployment, now, slot, 'visits', (server, diary) => {
-          if (!server.seat(session).scope) server.visit(session, 2 * patienceMs, diary);
-        });
-        now = untilServed(deployment, now, patienceMs);
-      }
-    }
-    now = everybody(deployment, now, (server, at) => server.releaseAll(at));
-    now = calm(deployment, now, 2 * leaseMs);
-    const wrong = wrongAtRest(now);
-    if (wrong !== undefined || ttlMs > shortTtlMs) return wrong;
-    now = calm(deployment, now, 2 * ttlMs);
-    return now.disk.value.records.size > 0 ? 'in a good future, a session never expires' : undefined;
+    for (const [state, phase] of futureOf(deployment, from, sessions))
+      if (!good.add(deployment.printOf(state), phase)) return undefined;
+    good.played++;
+    return undefined;
   } catch (error) {
     if (error instanceof Violation) return `in a good future, ${error.message}`;
     throw error;
   }
+}
+
+/** Any lock is free after this long, whatever has happened. */
+function patienceMs({ parameters: { store } }: Deployment): number {
+  return 2 * (store.leaseMs + store.recallTimeoutMs) + 2_000;
+}
+
+/** Nothing strikes any more, those who wait go on waiting, and all that is on its way arrives. */
+function settle(deployment: Deployment, from: State): State {
+  let state: State = { ...endPaused(from), deafSince: undefined, left: noFaults };
+  for (const [slot, { isSevered }] of state.slots.entries())
+    if (isSevered) state = cutOff(deployment, state, slot);
+  const deadline = state.time + 2 * patienceMs(deployment);
+  state = everybody(deployment, state, 'waits on', (server, at) => server.waitOn(deadline, at));
+  return deliverAll(deployment, state);
+}
+
+/** What comes to pass, step by step. A state in another phase has another future. */
+function* futureOf(
+  deployment: Deployment,
+  from: State,
+  sessions: readonly string[],
+): Generator<[state: State, phase: number]> {
+  const { leaseMs, ttlMs } = deployment.parameters.store;
+  const longestMs = patienceMs(deployment);
+  let phase = 0;
+  let now = settle(deployment, from);
+  for (now of untilServed(deployment, now, longestMs)) yield [now, phase];
+  for (let slot = 0; slot < deployment.holders; slot++) {
+    for (const session of sessions) {
+      now = actAt(deployment, now, slot, `visits ${session}`, (server, diary) => {
+        if (!server.seat(session).scope) server.visit(session, 2 * longestMs, diary);
+      });
+      phase++;
+      for (now of untilServed(deployment, now, longestMs)) yield [now, phase];
+    }
+  }
+  now = everybody(deployment, now, 'releases all', (server, at) => server.releaseAll(at));
+  now = calm(deployment, now, 2 * leaseMs);
+  const wrong = wrongAtRest(now);
+  if (wrong !== undefined) throw new Violation(wrong);
+  if (ttlMs > shortTtlMs) return;
+  now = calm(deployment, now, 2 * ttlMs);
+  if (now.disk.value.records.size > 0) throw new Violation('a session never expires');
 }
 
 /** Time passes, timers fire and frames arrive. A silent app server does nothing. */
@@ -77,11 +124,12 @@ function beat(deployment: Deployment, from: State, silent?: number): State {
   return state;
 }
 
-function untilServed(deployment: Deployment, from: State, ms: number): State {
+function* untilServed(deployment: Deployment, from: State, ms: number): Generator<State> {
   let state = leaveAll(deployment, deliverAll(deployment, from));
   for (const end = from.time + ms; ;) {
+    yield state;
     const waiting = state.slots.findIndex(({ server }) => isWaiting(server.value));
-    if (waiting < 0) return state;
+    if (waiting < 0) return;
     if (state.time >= end) throw new Violation(`${letters[waiting]} waits for ever`);
     state = leaveAll(deployment, beat(deployment, state));
   }
@@ -95,7 +143,7 @@ function leaveAll(deployment: Deployment, from: State): State {
       [...value.seats.keys()].some((s) => value.mayLeave(s)),
     );
     if (slot < 0) return state;
-    state = actAt(deployment, state, slot, 'leaves', (server, diary) => {
+    state = actAt(deployment, state, slot, 'all leave', (server, diary) => {
       for (const session of server.seats.keys())
         if (server.mayLeave(session)) server.leave(session, 'reading', diary);
     });
@@ -109,28 +157,36 @@ function isWaiting({ seats, regeneration }: AppServer): boolean {
   return [...seats.values()].some(({ scope }) => scope === 'waits');
 }
 
-function everybody(deployment: Deployment, from: State, act: (server: AppServer, at: Now) => void): State {
+function everybody(
+  deployment: Deployment,
+  from: State,
+  name: string,
+  act: (server: AppServer, at: Now) => void,
+): State {
   let state = from;
   for (let slot = 0; slot < deployment.holders; slot++)
-    state = actAt(deployment, state, slot, 'acts', (server, { now }) => act(server, now));
+    state = actAt(deployment, state, slot, name, (server, { now }) => act(server, now));
   return state;
 }
 
 /** After everybody has let everything go, nothing may be left of it. */
-function wrongAtRest({ slots, disk, store }: State): string | undefined {
+function wrongAtRest({ slots, disk, queues, store }: State): string | undefined {
   // Whoever asks next has it from a dead holder, and else its time to live.
   const living = new Set(slots.map(({ server }) => server.value.name));
   for (const [session, { grant }] of disk.value.records)
     if (grant && living.has(grant.holder))
-      return `in a good future, nobody uses ${session}, and ${grant.holder} holds it for ever`;
+      return `nobody uses ${session}, and ${grant.holder} holds it for ever`;
   for (const [slot, { server, marks }] of slots.entries()) {
     const { sessions, leases } = server.value.machine.memory();
     const repeated = leases.some((lease) => lease.repeated > 0);
-    if (sessions > 0 || repeated) return `in a good future, ${letters[slot]} waits for an answer for ever`;
+    if (sessions > 0 || repeated) return `${letters[slot]} waits for an answer for ever`;
     if (marks.value.some(({ outcome }) => outcome === 'pending'))
-      return `in a good future, a change of ${letters[slot]} is never answered`;
+      return `a change of ${letters[slot]} is never answered`;
   }
+  for (const [session, queue] of queues.value.queues)
+    if (queue.ready.length + queue.taken.length > 0)
+      return `an acquire stays in the queue of ${session} for ever`;
   const { lines, outputs } = store.value.machine?.memory() ?? { lines: [], outputs: { open: 0 } };
-  if (lines.length + outputs.open > 0) return 'in a good future, the store keeps a request for ever';
+  if (lines.length + outputs.open > 0) return 'the store keeps a request for ever';
   return undefined;
 }

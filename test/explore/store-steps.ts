@@ -60,9 +60,12 @@ export function serve(
   }
   for (const [queue, list] of messages) {
     const slot = letters.indexOf(queue[0]!);
+    const [holder] = queue.split('.') as [string];
     for (const message of list) {
-      witness = say(witness, queue.split('.')[0]!, message, now.mono);
-      judge(deployment, state, { ...next, witness: deployment.part(witness) }, slot, message);
+      const isNotice = batch.goneQueue !== undefined && message.kind === 'refused';
+      if (!isNotice) witness = say(witness, holder, message, now.mono);
+      if (state.slots[slot]!.server.value.name === holder)
+        judge(deployment, state, { ...next, witness: deployment.part(witness) }, slot, message);
     }
     next = send(deployment, next, queue, epoch, list);
   }
@@ -295,6 +298,8 @@ function judgeRevocation(
 ): void {
   const { server, toStore, direct } = state.slots[slot]!;
   const { name } = server.value;
+  // Whose queue is gone counts as gone at once.
+  if (why === 'lease-over' && parameters.store.unreachableHolder === 'revoke') return;
   const { grants, heardAt, claimedAt, sparedAt, spoke } = state.witness.value;
   const askedAt = grants.get(session)?.askedAt ?? Infinity;
   const ms = why === 'lease-over' ? parameters.store.leaseMs : parameters.store.recallTimeoutMs;

@@ -125,9 +125,10 @@ export function say(witness: Witness, holder: string, message: StoreMessage, mon
   if (message.kind === 'recall') grants = askedBack(grants, message.session, message.token, mono);
   if (message.kind === 'renewed')
     for (const [session, token] of message.recalled) grants = askedBack(grants, session, token, mono);
+  // Its acquire may come out of the queue once more. Its place stays, if it has one.
   if (message.kind === 'refused' && message.why === 'unheard')
     read = new Map([...read].filter(([who]) => who !== `${holder} ${message.session}`));
-  if (message.kind === 'refused' && message.request !== undefined) {
+  else if (message.kind === 'refused' && message.request !== undefined) {
     const line = lines.get(message.session) ?? [];
     lines = new Map(lines).set(
       message.session,
