@@ -72,6 +72,8 @@ export interface Configuration {
   readonly start: readonly string[];
   readonly faults: Partial<Faults>;
   readonly parameters?: Partial<StoreParameters & HolderParameters>;
+  /** How many locks a list names at most, instead of 4,096. */
+  readonly listed?: number;
   /** What follows a grant goes to a queue of the owner's own. */
   readonly hasOwnQueues?: boolean;
   /** A store sends its echoes through the partition's queue alone. */
@@ -102,6 +104,9 @@ const parameters: StoreParameters & HolderParameters = {
   queues: 'partitioned',
 };
 
+/** What loses nothing that was sent. */
+const harmless: ReadonlySet<string> = new Set<Budget>(['time', 'cancel', 'idle', 'destroy', 'commit']);
+
 /** What holds for app servers, for stores, and for stores that take over. */
 export function parametersOf({
   parameters: own,
@@ -109,11 +114,13 @@ export function parametersOf({
   nextStoreParameters,
   hasOwnQueues = false,
   echoesInPartition = false,
+  faults,
 }: Configuration) {
   const holder = { ...parameters, ...own };
   const store = { ...holder, ...storeParameters };
   const nextStore = { ...store, ...nextStoreParameters };
-  return { holder, store, nextStore, hasOwnQueues, echoesInPartition };
+  const isReliable = Object.keys(faults).every((budget) => harmless.has(budget));
+  return { holder, store, nextStore, hasOwnQueues, echoesInPartition, isReliable };
 }
 
 const two = { holders: 2, visits: 1, waitMs: 30_000, steps: [1_000], futureOf: 20 } as const;
@@ -132,6 +139,12 @@ const nearRecallTimeout = [...contended, 'calm for 9500 ms'];
 const dying = [...contended, 'a dies', 'calm for 4500 ms'];
 /** The lock was taken away from `a`, which has not heard of it. */
 const revoked = [...nearRecallTimeout, '600 ms pass', 'the store looks', 'the echo comes back'];
+/** Two locks were taken away from `a`, which has not heard of it. */
+const twoRevoked = [
+  ...['a visits s', 'a visits t', 'quiet', 'b visits s', 'b visits t', 'quiet', 'calm for 9500 ms'],
+  ...['600 ms pass', 'the store looks', 'the echo comes back', 'a frame to a is lost'],
+  ...['2500 ms pass', 'a looks'],
+];
 /** `a` stands still while `b` waits for what it keeps. */
 const askedBack = [
   ...idle,
@@ -304,16 +317,109 @@ export const configurations: readonly Configuration[] = [
     start: [...idle, 'calm for 7500 ms but for a'],
     faults: { time: 1 },
   },
+  {
+    ...two,
+    name: 'lost cancel',
+    sessions: ['s', 't'],
+    visits: 2,
+    start: [...contended, 'b gives up s'],
+    faults: { cancel: 1, loss: 1 },
+  },
+  {
+    ...two,
+    name: 'long list',
+    sessions: ['s', 't'],
+    visits: 2,
+    start: twoRevoked,
+    faults: { time: 1 },
+    steps: [2_500],
+    listed: 1,
+  },
+  {
+    ...two,
+    name: 'lost acquire',
+    start: held,
+    parameters: { queues: 'per-session' },
+    waitMs: 60_000,
+    faults: { loss: 1 },
+  },
   { ...two, name: 'own queue', start: contended, hasOwnQueues: true, faults: { loss: 1, time: 1 } },
-  { ...two, name: 'own queue echo', start: nearRecallTimeout, hasOwnQueues: true, faults: { loss: 1, time: 2 }, steps: [600, 4_400] },
-  { ...two, name: 'own queue echo in partition', start: nearRecallTimeout, hasOwnQueues: true, echoesInPartition: true, faults: { loss: 1, time: 2 }, steps: [600, 4_400] },
-  { ...two, name: 'own queue takeover', visits: 2, start: contended, hasOwnQueues: true, faults: { takeover: 1, loss: 1, time: 1 } },
-  { ...two, name: 'own queue pause', visits: 2, start: contended, hasOwnQueues: true, faults: { pause: 1, time: 1 } },
-  { ...two, name: 'own queue cancel', visits: 2, start: held, hasOwnQueues: true, faults: { cancel: 1, idle: 1, loss: 1, time: 1 } },
-  { ...two, name: 'own queue new', visits: 2, start: [], creates: true, hasOwnQueues: true, faults: { destroy: 1, loss: 1, time: 1, cancel: 1, takeover: 1 } },
+  {
+    ...two,
+    name: 'own queue echo',
+    start: nearRecallTimeout,
+    hasOwnQueues: true,
+    faults: { loss: 1, time: 2 },
+    steps: [600, 4_400],
+  },
+  {
+    ...two,
+    name: 'own queue echo in partition',
+    start: nearRecallTimeout,
+    hasOwnQueues: true,
+    echoesInPartition: true,
+    faults: { loss: 1, time: 2 },
+    steps: [600, 4_400],
+  },
+  {
+    ...two,
+    name: 'own queue takeover',
+    visits: 2,
+    start: contended,
+    hasOwnQueues: true,
+    faults: { takeover: 1, loss: 1, time: 1 },
+  },
+  {
+    ...two,
+    name: 'own queue pause',
+    visits: 2,
+    start: contended,
+    hasOwnQueues: true,
+    faults: { pause: 1, time: 1 },
+  },
+  {
+    ...two,
+    name: 'own queue cancel',
+    visits: 2,
+    start: held,
+    hasOwnQueues: true,
+    faults: { cancel: 1, idle: 1, loss: 1, time: 1 },
+  },
+  {
+    ...two,
+    name: 'own queue new',
+    visits: 2,
+    start: [],
+    creates: true,
+    hasOwnQueues: true,
+    faults: { destroy: 1, loss: 1, time: 1, cancel: 1, takeover: 1 },
+  },
   { ...two, name: 'pause', visits: 2, start: contended, faults: { pause: 1, loss: 1, time: 1 } },
-  { ...two, name: 'queues', visits: 2, start: contended, parameters: { queues: 'per-session' }, waitMs: 60_000, faults: { removal: 1, loss: 1, time: 1 } },
-  { ...two, name: 'queues takeover', visits: 2, start: contended, parameters: { queues: 'per-session' }, waitMs: 60_000, faults: { takeover: 1, time: 1, cancel: 1 } },
-  { ...two, name: 'revoke', visits: 2, start: contended, parameters: { unreachableHolder: 'revoke' }, faults: { crash: 1, cut: 1, severance: 1, time: 1 } },
+  {
+    ...two,
+    name: 'queues',
+    visits: 2,
+    start: contended,
+    parameters: { queues: 'per-session' },
+    waitMs: 60_000,
+    faults: { removal: 1, loss: 1, time: 1 },
+  },
+  {
+    ...two,
+    name: 'queues takeover',
+    visits: 2,
+    start: contended,
+    parameters: { queues: 'per-session' },
+    waitMs: 60_000,
+    faults: { takeover: 1, time: 1, cancel: 1 },
+  },
+  {
+    ...two,
+    name: 'revoke',
+    visits: 2,
+    start: contended,
+    parameters: { unreachableHolder: 'revoke' },
+    faults: { crash: 1, cut: 1, severance: 1, time: 1 },
+  },
   { ...two, name: 'three holders', holders: 3, start: contended, faults: { loss: 1, time: 1 } },
 ];

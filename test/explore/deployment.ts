@@ -106,6 +106,8 @@ export interface DeploymentParameters {
   readonly hasOwnQueues: boolean;
   /** A store sends its echoes through the partition's queue alone. */
   readonly echoesInPartition: boolean;
+  /** Nothing is ever lost. */
+  readonly isReliable: boolean;
 }
 
 /** One configuration with its rules: makes the first state, and the parts of all others. */
@@ -136,8 +138,8 @@ export class Deployment {
   /** The same deployment for states that nothing is compared with: a step changes what it concerns. */
   passing(state: State): { readonly deployment: Deployment; readonly state: State } {
     const deployment = new Deployment(
-      ...[this.holders, this.parameters, this.rules] as const,
-      ...[this.folding, new PassingParts()] as const,
+      ...([this.holders, this.parameters, this.rules] as const),
+      ...([this.folding, new PassingParts()] as const),
     );
     const slots = state.slots.map((slot) => ({
       ...slot,

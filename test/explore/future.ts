@@ -83,6 +83,8 @@ function* futureOf(
   const longestMs = patienceMs(deployment);
   let phase = 0;
   let now = settle(deployment, from);
+  const forgotten = wronglyCounted(deployment, now);
+  if (forgotten !== undefined) throw new Violation(forgotten);
   for (now of untilServed(deployment, now, longestMs)) yield [now, phase];
   for (let slot = 0; slot < deployment.holders; slot++) {
     for (const session of sessions) {
@@ -111,6 +113,8 @@ export function calm(deployment: Deployment, from: State, ms: number, silent?: n
 
 function beat(deployment: Deployment, from: State, silent?: number): State {
   let state = deliverAll(deployment, passTime(deployment, from, tickMs), silent);
+  const dropped = deployment.parameters.isReliable ? wronglyDropped(state) : undefined;
+  if (dropped !== undefined) throw new Violation(dropped);
   if (state.store.value.machine && isAnythingDue(state)) state = lookForDue(deployment, state);
   if (state.isStoreDue) state = serve(deployment, state, 'look', {}, 'written');
   for (const [slot, { isDue }] of state.slots.entries()) {
@@ -167,6 +171,38 @@ function everybody(
   for (let slot = 0; slot < deployment.holders; slot++)
     state = actAt(deployment, state, slot, name, (server, { now }) => act(server, now));
   return state;
+}
+
+/**
+ * Rule 12: who has nothing and repeats nothing has been heard. So the store counts it neither as a waiter nor
+ * as the holder. Where a cancel may overtake its acquire, the grant that follows is given back.
+ */
+function wronglyCounted({ parameters }: Deployment, { slots, disk, witness, time, lostEpoch }: State) {
+  if (parameters.hasOwnQueues || parameters.holder.queues === 'per-session' || lostEpoch > 0)
+    return undefined;
+  const idle = slots.flatMap(({ server: { value } }) => {
+    const { sessions, leases } = value.machine.memory();
+    return sessions === 0 && leases.every(({ repeated }) => repeated === 0) ? [value.name] : [];
+  });
+  for (const [session, line] of witness.value.lines)
+    for (const { holder, deadline } of line)
+      if (deadline > time && idle.includes(holder))
+        return `${holder} waits for ${session}, and does not know`;
+  for (const [session, { grant }] of disk.value.records)
+    if (grant && idle.includes(grant.holder)) return `${grant.holder} holds ${session}, and does not know`;
+  return undefined;
+}
+
+/** Rule 2: where nothing is lost, the store learns in time that somebody waits longer. */
+function wronglyDropped({ slots, witness, time }: State): string | undefined {
+  for (const [session, line] of witness.value.lines) {
+    for (const { holder, deadline } of line) {
+      const seat = slots.find(({ server }) => server.value.name === holder)?.server.value.seats.get(session);
+      if (deadline <= time && seat?.scope === 'waits' && seat.deadline > time)
+        return `${holder} waits on for ${session}, and the store does not know`;
+    }
+  }
+  return undefined;
 }
 
 /** After everybody has let everything go, nothing may be left of it. */

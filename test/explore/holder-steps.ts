@@ -42,13 +42,7 @@ export function actAt(
 }
 
 /** To the store with this key, if there is one; else it comes back. */
-function sendDirect(
-  deployment: Deployment,
-  state: State,
-  slot: number,
-  item: ToStore,
-  key: number,
-): State {
+function sendDirect(deployment: Deployment, state: State, slot: number, item: ToStore, key: number): State {
   const { direct, bounced } = state.slots[slot]!;
   const { paused } = state;
   if (state.store.value.key === key)

@@ -41,14 +41,20 @@ function run(all: readonly Configuration[]): number {
   const { canary } = values;
   const rules = canary === undefined ? noRules : canaries.get(canary)?.rules;
   if (!rules) throw new Error(`there is no canary '${canary}': ${[...canaries.keys()].join(', ')}`);
-  const bounds = values.deep ? deepBounds : {
+  const bounds = values.deep
+    ? deepBounds
+    : {
         states: Number(values.states),
         futureOf: values['future-of'] === undefined ? undefined : Number(values['future-of']),
       };
   const total = { states: 0, transitions: 0, futures: 0 };
   for (const configuration of all) {
     const started = performance.now();
-    const { states, transitions, depth, futures, played, isComplete, found } = explore(configuration, rules, bounds);
+    const { states, transitions, depth, futures, played, isComplete, found } = explore(
+      configuration,
+      rules,
+      bounds,
+    );
     const seconds = ((performance.now() - started) / 1_000).toFixed(1);
     total.states += states;
     total.transitions += transitions;

@@ -150,7 +150,8 @@ class MoveList {
     this.fault('cut', `${letter} is cut off`, (from) => cutOff(this.deployment, from, slot));
     if (this.state.slots[slot]!.isSevered)
       this.add(`${letter} notices that it is cut off`, () => cutOff(this.deployment, this.state, slot));
-    else this.fault('severance', `the queue of ${letter} is gone`, (from) => sever(this.deployment, from, slot));
+    else
+      this.fault('severance', `the queue of ${letter} is gone`, (from) => sever(this.deployment, from, slot));
     this.fault('crash', `${letter} dies`, (from) => crash(this.deployment, from, slot));
     if (this.state.slots[slot]!.toStore.value.length > 0)
       this.fault('lie', `${letter} shows an epoch that nobody has claimed`, (from) =>
