@@ -14,7 +14,7 @@ import {
   type HolderRules,
   type Now,
   type RefusalReason,
-  type StoreFrame,
+  type StorePart,
 } from '#protocol';
 import { Violation, type Diary } from './marks.js';
 import { goOn, type Regeneration } from './regeneration.js';
@@ -235,7 +235,7 @@ export class AppServer {
       if (grant && scope !== 'inside') this.release(session, now);
   }
 
-  receive(frame: StoreFrame, key: number, diary: Diary): void {
+  receive(frame: StorePart, key: number, diary: Diary): void {
     this.machine.receive(frame, diary.now, () => this.takeEvents(diary));
     if (this.parameters.hasOwnQueues && frame.epoch === this.machine.epochOf(0)) {
       this.key = key;

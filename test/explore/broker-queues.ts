@@ -4,12 +4,12 @@
  * goes.
  */
 import { sessionPrefetch } from '#broker';
-import type { HolderFrame } from '#protocol';
+import type { HolderPart } from '#protocol';
 
 export interface Queued {
   /** Another one for each acquire that was ever put into a queue. */
   readonly n: number;
-  readonly frame: HolderFrame;
+  readonly frame: HolderPart;
   /** When the broker drops it, by the monotonic clock. */
   readonly until: number;
 }
@@ -43,7 +43,7 @@ function withQueue(all: BrokerQueues, session: string, queue: SessionQueue | und
 export function put(
   all: BrokerQueues,
   session: string,
-  frame: HolderFrame,
+  frame: HolderPart,
   until: number,
   isLost: boolean,
 ): BrokerQueues {

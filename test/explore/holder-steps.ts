@@ -2,7 +2,7 @@
  * Steps of one app server: it receives, its timer fires, its client acts. Whatever it then says is on its
  * way.
  */
-import { intoFrames, protocolVersion, type HolderFrame, type HolderMessage } from '#protocol';
+import { intoFrames, type HolderPart, type HolderMessage } from '#protocol';
 import type { AppServer } from './app-server.js';
 import { isExcused, nowAt, withSlot, type Deployment, type State, type ToStore } from './deployment.js';
 import { letters } from './folding.js';
@@ -90,12 +90,13 @@ function acted(
 }
 
 function framesOf(server: AppServer, messages: readonly HolderMessage[], sentAt: number): ToStore[] {
-  return intoFrames(messages).map((one) => ({ frame: frameOf(server, one), sentAt }));
+  const all = { partition: 0, epoch: server.machine.epochOf(0), messages };
+  return intoFrames([all]).map(([part]) => ({ frame: frameOf(server, part!.messages), sentAt }));
 }
 
-export function frameOf(server: AppServer, messages: readonly HolderMessage[]): HolderFrame {
+export function frameOf(server: AppServer, messages: readonly HolderMessage[]): HolderPart {
   const { name: holder, queue, machine } = server;
-  return { version: protocolVersion, partition: 0, holder, queue, epoch: machine.epochOf(0), messages };
+  return { partition: 0, holder, queue, epoch: machine.epochOf(0), messages };
 }
 
 function settle(marks: (readonly Mark[])[], name: string, outcome: Outcome): void {

@@ -7,7 +7,7 @@ import {
   PartitionMachine,
   storeRules,
   type ClaimedEpochs,
-  type HolderFrame,
+  type HolderPart,
   type Now,
   type StoreMessage,
   type StoreParameters,
@@ -21,7 +21,7 @@ export type WriteEnd = 'written' | 'not written' | 'written, but reported as fai
 
 /** What arrives at once. Without any of it, it is the timer that fires. */
 export interface Batch {
-  readonly frame?: HolderFrame;
+  readonly frame?: HolderPart;
   /** The frame came through the store's own queue. */
   readonly isDirect?: true;
   /** The frame came out of this session's own queue, with this number. */
@@ -47,13 +47,13 @@ export interface Answers {
   /** What was taken out of queues of sessions, and is settled. */
   readonly settled: readonly { readonly session: string; readonly n: number }[];
   /** What was delivered and not settled, in order, when the store has given the partition up. */
-  readonly again: readonly HolderFrame[] | undefined;
+  readonly again: readonly HolderPart[] | undefined;
   /** The log says loudly that the data are older than an app server. */
   readonly warns: boolean;
 }
 
 interface Unsettled extends Pick<Batch, 'from' | 'isDirect'> {
-  readonly frame: HolderFrame;
+  readonly frame: HolderPart;
 }
 
 export class StoreServer {
@@ -89,7 +89,7 @@ export class StoreServer {
    * Somebody else owns the partition from now on. What came through its queue and was not settled is
    * delivered again.
    */
-  forget(): readonly HolderFrame[] {
+  forget(): readonly HolderPart[] {
     const again = [...this.unsettled.values()].filter(({ from, isDirect }) => !from && !isDirect);
     this.unsettled.clear();
     this.machine = undefined;
@@ -153,7 +153,7 @@ export class StoreServer {
     machine.due(due, now);
   }
 
-  private givenUp(disk: Disk, again: readonly HolderFrame[]): Answers {
+  private givenUp(disk: Disk, again: readonly HolderPart[]): Answers {
     const none = { messages: [], open: [], close: [], settled: [] };
     return { disk, ...none, epoch: 0, echo: undefined, again, warns: false };
   }

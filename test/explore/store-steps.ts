@@ -2,14 +2,7 @@
  * Steps of the store: a batch is read, written and answered; and what the witness must not see is a
  * violation.
  */
-import {
-  protocolVersion,
-  sameToken,
-  type HolderFrame,
-  type Revoked,
-  type SessionRecord,
-  type StoreMessage,
-} from '#protocol';
+import { sameToken, type HolderPart, type Revoked, type SessionRecord, type StoreMessage } from '#protocol';
 import { close as closed, giveBack, open as opened, settle as settledIn } from './broker-queues.js';
 import { nowAt, withSlot, type Deployment, type State, type ToStore } from './deployment.js';
 import { letters } from './folding.js';
@@ -134,7 +127,7 @@ function withQueues(deployment: Deployment, state: State, { open, close, settled
   return { ...state, queues: deployment.part(value) };
 }
 
-function givenUp(deployment: Deployment, state: State, again: readonly HolderFrame[]): State {
+function givenUp(deployment: Deployment, state: State, again: readonly HolderPart[]): State {
   return {
     ...state,
     again: deployment.part([...again, ...state.again.value]),
@@ -165,7 +158,7 @@ function send(
     if (!decides || returned.value.includes(queue)) return state;
     return { ...state, returned: deployment.part([...returned.value, queue]) };
   }
-  const frame = { version: protocolVersion, partition: 0, epoch, messages } as const;
+  const frame = { partition: 0, epoch, messages } as const;
   const item = { frame, queue, key: state.store.value.key };
   return withSlot(state, slot, { toHolder: deployment.part([...toHolder.value, item]) });
 }
@@ -281,7 +274,7 @@ function judgeRecall(
 }
 
 /** Rule 13: no lie moves the epochs, and data that are older than an app server are not used in silence. */
-function judgeEpochs(before: State, state: State, frame: HolderFrame | undefined, warns: boolean): void {
+function judgeEpochs(before: State, state: State, frame: HolderPart | undefined, warns: boolean): void {
   const { epoch } = state.disk.value;
   if (epoch > nowAt(state.time).wall + dayMs)
     throw new Violation(`a store claims epoch ${epoch}, which was made up`);

@@ -2,7 +2,7 @@
  * What has to be remembered to judge a step of the store: who asked for a session in which order, and when
  * its lock was asked back. It follows what the store reads and says, and is no part of any process.
  */
-import { sameToken, type HolderFrame, type Now, type StoreMessage, type Token } from '#protocol';
+import { sameToken, type HolderPart, type Now, type StoreMessage, type Token } from '#protocol';
 import { Violation } from './marks.js';
 
 interface Place {
@@ -51,7 +51,7 @@ export function claimed(witness: Witness, mono: number): Witness {
  */
 export function read(
   witness: Witness,
-  { holder, messages }: HolderFrame,
+  { holder, messages }: HolderPart,
   { hasQueues, isQueued }: { readonly hasQueues: boolean; readonly isQueued: boolean },
   { mono, wall }: Now,
 ): Witness {
