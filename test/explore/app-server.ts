@@ -18,66 +18,10 @@ import {
 } from '#protocol';
 import { Violation, type Diary } from './marks.js';
 import { goOn, type Regeneration } from './regeneration.js';
-
-/** How a scope ends. */
-export type Ending = 'reading' | 'changing' | 'destroying';
-
-/** The first change of a new session, which goes with the request for it. */
-interface Creation {
-  readonly mark: string;
-  readonly values: ReadonlyMap<string, Uint8Array>;
-}
-
-/** The answer to a scope leaves when everything through `seq` is durable. */
-interface Result {
-  readonly grant: HeldGrant;
-  readonly seq: number;
-  readonly mark?: string;
-  readonly destroys?: true;
-  /** What the scope should have seen and did not: its result must not leave. */
-  readonly missing: string | undefined;
-}
-
-export interface Seat {
-  grant: HeldGrant | undefined;
-  scope: 'waits' | 'inside' | undefined;
-  /** When the scope gives up waiting, by the monotonic clock; and when it began. */
-  deadline: number;
-  since: number;
-  results: Result[];
-  /** What is made with the session, until it is known what came of it. */
-  creation: Creation | undefined;
-}
+import { emptySeat, marksAs, marksOf, type Ending, type Result, type Seat } from './seat.js';
 
 /** Reasons after which nothing more of a grant is applied. */
 const surelyNot: ReadonlySet<RefusalReason> = new Set(['ended', 'too-large', 'unsupported']);
-
-const attribute = 'm';
-const decoder = new TextDecoder();
-const encoder = new TextEncoder();
-
-function marksAs(marks: readonly string[]): ReadonlyMap<string, Uint8Array> {
-  return new Map([[attribute, encoder.encode(marks.join(' '))]]);
-}
-
-/** The marks in a list as it is stored. */
-function marksIn(bytes: Uint8Array | undefined): string[] {
-  return bytes && bytes.length > 0 ? decoder.decode(bytes).split(' ') : [];
-}
-
-/** The marks of a session, in a copy or in a record. */
-export function marksOf(attributes: ReadonlyMap<string, { readonly bytes: Uint8Array }>): string[] {
-  return marksIn(attributes.get(attribute)?.bytes);
-}
-
-const emptySeat = (): Seat => ({
-  grant: undefined,
-  scope: undefined,
-  deadline: 0,
-  since: 0,
-  results: [],
-  creation: undefined,
-});
 
 /** Those who use an app server. */
 export interface Clients {

@@ -3,6 +3,21 @@
  * may strike how often. All of it is data, so that a new case is a few lines.
  */
 import type { HolderParameters, StoreParameters } from '#protocol';
+import {
+  held,
+  idle,
+  contended,
+  leased,
+  nearRecallTimeout,
+  dying,
+  revoked,
+  twoRevoked,
+  askedBack,
+  committed,
+  lateGrant,
+  lateGrantAndRecall,
+  released,
+} from './starts.js';
 
 /** What may happen so many times and no more. */
 export const budgets = [
@@ -83,8 +98,6 @@ export interface Configuration {
   readonly nextStoreParameters?: Partial<StoreParameters>;
   /** `a` makes each session that it visits, with its first change. */
   readonly creates?: boolean;
-  /** From one state of so many everything must come to a good end by itself. */
-  readonly futureOf: number;
 }
 
 const parameters: StoreParameters & HolderParameters = {
@@ -123,53 +136,7 @@ export function parametersOf({
   return { holder, store, nextStore, hasOwnQueues, echoesInPartition, isReliable };
 }
 
-const two = { holders: 2, visits: 1, waitMs: 30_000, steps: [1_000], futureOf: 20 } as const;
-
-// Starts. ---------------------------------------------------------------------------------------------------
-
-/** `a` has a scope inside. */
-const held = ['a visits s', 'quiet'];
-/** `a` keeps the lock of a session that it has changed, and nobody is inside. */
-const idle = [...held, 'a changes s and leaves', 'quiet'];
-/** `a` has a scope inside, and `b` waits. */
-const contended = [...held, 'b visits s', 'quiet'];
-/** Both have had the session, and have a lease; `b` keeps it. */
-const leased = [...idle, 'b visits s', 'quiet', 'b leaves s', 'quiet'];
-const nearRecallTimeout = [...contended, 'calm for 9500 ms'];
-const dying = [...contended, 'a dies', 'calm for 4500 ms'];
-/** The lock was taken away from `a`, which has not heard of it. */
-const revoked = [...nearRecallTimeout, '600 ms pass', 'the store looks', 'the echo comes back'];
-/** Two locks were taken away from `a`, which has not heard of it. */
-const twoRevoked = [
-  ...['a visits s', 'a visits t', 'quiet', 'b visits s', 'b visits t', 'quiet', 'calm for 9500 ms'],
-  ...['600 ms pass', 'the store looks', 'the echo comes back', 'a frame to a is lost'],
-  ...['2500 ms pass', 'a looks'],
-];
-/** `a` stands still while `b` waits for what it keeps. */
-const askedBack = [
-  ...idle,
-  'b visits s',
-  'the store reads b',
-  'the store reads b',
-  'calm for 4500 ms but for a',
-];
-/** The answer to a change is lost, and then the lock is taken away. */
-const committed = [...nearRecallTimeout, 'a commits to s', 'the store reads a', 'a frame to a is lost'];
-/** Another store takes over while a grant is on its way to `a`, and gives its lock to `b` a lease later. */
-const lateGrant = [
-  ...['a visits s', 'the store reads a', 'a hears', 'the store reads a', 'another store takes over'],
-  ...['b visits s', 'the store reads b', '5000 ms pass', 'the store reads b', 'the echo comes back'],
-];
-/** The same, and `a` does not hear that `b` waits. */
-const lateGrantAndRecall = [
-  ...['a visits s', 'the store reads a', 'a hears', 'the store reads a', 'another store takes over'],
-  ...['b visits s', 'the store reads b', 'the store reads b', 'a frame to a owner 2 of 2 is lost'],
-];
-/** `a` has released a change and asks again, and the change is lost with the power. */
-const released = [
-  ...[...idle, 'a visits s', 'a changes s and leaves', 'the store reads a', 'a releases s', 'a visits s'],
-  ...['the store reads a', 'the power fails, and 2 writes are lost'],
-];
+const two = { holders: 2, visits: 1, waitMs: 30_000, steps: [1_000] } as const;
 
 /** Sessions expire soon. */
 const brief = {
@@ -177,6 +144,11 @@ const brief = {
   steps: [600],
   parameters: { ttlMs: 8_000, tombstoneMs: 60_000, destroyedNoticeMs: 5_000 },
 } as const;
+
+/** What follows a grant goes to a queue of the owner's own. */
+const owned = { ...two, visits: 2, hasOwnQueues: true } as const;
+/** Acquires wait in the queues of their sessions. */
+const queued = { ...two, visits: 2, waitMs: 60_000, parameters: { queues: 'per-session' } } as const;
 
 export const configurations: readonly Configuration[] = [
   { ...two, name: 'nothing', start: [], faults: { loss: 1, time: 1 } },
@@ -253,14 +225,13 @@ export const configurations: readonly Configuration[] = [
   { ...two, name: 'other partitions', start: [], faults: {}, storeParameters: { partitions: 2 } },
   { ...two, name: 'cut', start: contended, faults: { cut: 1, time: 2 }, steps: [1_000, 5_000] },
   { ...two, name: 'crash', start: held, faults: { crash: 1, time: 2 }, steps: [1_000, 5_000] },
-  { ...two, name: 'dead holder', start: dying, faults: { loss: 1, time: 1 }, steps: [600], futureOf: 1 },
+  { ...two, name: 'dead holder', start: dying, faults: { loss: 1, time: 1 }, steps: [600] },
   {
     ...two,
     name: 'short waits',
     start: [...contended, 'a dies'],
     faults: { time: 1 },
     waitMs: 2_000,
-    futureOf: 1,
   },
   { ...two, name: 'cancel', start: held, faults: { cancel: 1, idle: 1, loss: 1, time: 1 } },
   { ...two, name: 'destroy', visits: 2, start: contended, faults: { destroy: 1, loss: 1, time: 1 } },
@@ -335,87 +306,32 @@ export const configurations: readonly Configuration[] = [
     steps: [2_500],
     listed: 1,
   },
+  { ...owned, name: 'own queue', start: contended, visits: 2, faults: { loss: 1, time: 1 } },
   {
-    ...two,
-    name: 'lost acquire',
-    start: held,
-    parameters: { queues: 'per-session' },
-    waitMs: 60_000,
-    faults: { loss: 1 },
-  },
-  { ...two, name: 'own queue', start: contended, hasOwnQueues: true, faults: { loss: 1, time: 1 } },
-  {
-    ...two,
-    name: 'own queue echo',
+    ...owned,
+    name: 'own queue before recall time-out',
     start: nearRecallTimeout,
-    hasOwnQueues: true,
     faults: { loss: 1, time: 2 },
     steps: [600, 4_400],
   },
+  { ...owned, name: 'own queue and takeover', start: contended, faults: { takeover: 1, loss: 1, time: 1 } },
+  { ...owned, name: 'own queue and paused store', start: contended, faults: { pause: 1, time: 1 } },
+  { ...owned, name: 'own queue and cancel', start: held, faults: { cancel: 1, idle: 1, loss: 1, time: 1 } },
   {
-    ...two,
-    name: 'own queue echo in partition',
-    start: nearRecallTimeout,
-    hasOwnQueues: true,
-    echoesInPartition: true,
-    faults: { loss: 1, time: 2 },
-    steps: [600, 4_400],
-  },
-  {
-    ...two,
-    name: 'own queue takeover',
-    visits: 2,
-    start: contended,
-    hasOwnQueues: true,
-    faults: { takeover: 1, loss: 1, time: 1 },
-  },
-  {
-    ...two,
-    name: 'own queue pause',
-    visits: 2,
-    start: contended,
-    hasOwnQueues: true,
-    faults: { pause: 1, time: 1 },
-  },
-  {
-    ...two,
-    name: 'own queue cancel',
-    visits: 2,
-    start: held,
-    hasOwnQueues: true,
-    faults: { cancel: 1, idle: 1, loss: 1, time: 1 },
-  },
-  {
-    ...two,
-    name: 'own queue new',
-    visits: 2,
+    ...owned,
+    name: 'own queue and new session',
     start: [],
     creates: true,
-    hasOwnQueues: true,
     faults: { destroy: 1, loss: 1, time: 1, cancel: 1, takeover: 1 },
   },
-  { ...two, name: 'pause', visits: 2, start: contended, faults: { pause: 1, loss: 1, time: 1 } },
+  { ...two, name: 'paused store', visits: 2, start: contended, faults: { pause: 1, loss: 1, time: 1 } },
+  { ...queued, name: 'lost acquire', start: held, faults: { loss: 1 } },
+  { ...queued, name: 'removed queue', start: contended, faults: { removal: 1, loss: 1, time: 1 } },
+  { ...queued, name: 'queue and takeover', start: contended, faults: { takeover: 1, time: 1, cancel: 1 } },
+  { ...queued, name: 'queue and cut', start: contended, faults: { cut: 1, idle: 1, time: 1, cancel: 1 } },
   {
     ...two,
-    name: 'queues',
-    visits: 2,
-    start: contended,
-    parameters: { queues: 'per-session' },
-    waitMs: 60_000,
-    faults: { removal: 1, loss: 1, time: 1 },
-  },
-  {
-    ...two,
-    name: 'queues takeover',
-    visits: 2,
-    start: contended,
-    parameters: { queues: 'per-session' },
-    waitMs: 60_000,
-    faults: { takeover: 1, time: 1, cancel: 1 },
-  },
-  {
-    ...two,
-    name: 'revoke',
+    name: 'gone at once',
     visits: 2,
     start: contended,
     parameters: { unreachableHolder: 'revoke' },

@@ -16,8 +16,8 @@ import { AppServer, type Clients } from './app-server.js';
 import { budgets, type Faults } from './configurations.js';
 import { emptyDisk, type Disk } from './disk.js';
 import { letters, type Folding } from './folding.js';
-import { copyOf, finish, mix } from './graph.js';
-import { PassingParts, type Part, type Parts } from './parts.js';
+import { finish, mix } from './graph.js';
+import type { Part, Parts } from './parts.js';
 import { StoreServer } from './store-server.js';
 import { noQueues, type BrokerQueues } from './broker-queues.js';
 import type { Mark } from './marks.js';
@@ -133,19 +133,6 @@ export class Deployment {
   /** A copy of a part's value, to be changed. */
   copy<T>({ value }: Part<T>): T {
     return this.parts.copy(value);
-  }
-
-  /** The same deployment for states that nothing is compared with: a step changes what it concerns. */
-  passing(state: State): { readonly deployment: Deployment; readonly state: State } {
-    const deployment = new Deployment(
-      ...([this.holders, this.parameters, this.rules] as const),
-      ...([this.folding, new PassingParts()] as const),
-    );
-    const slots = state.slots.map((slot) => ({
-      ...slot,
-      server: deployment.part(copyOf(slot.server.value)),
-    }));
-    return { deployment, state: { ...state, slots, store: deployment.part(copyOf(state.store.value)) } };
   }
 
   first(left: Faults, visits: number, creates: boolean): State {

@@ -7,7 +7,7 @@ import type { AppServer } from './app-server.js';
 import { budgets, type Faults } from './configurations.js';
 import { withSlot, type Deployment, type State } from './deployment.js';
 import { deliverAll } from './deliveries.js';
-import { cutOff, endPaused } from './faults.js';
+import { cutOff } from './faults.js';
 import { mix } from './graph.js';
 import { letters } from './folding.js';
 import { actAt } from './holder-steps.js';
@@ -65,7 +65,7 @@ function patienceMs({ parameters: { store } }: Deployment): number {
 
 /** Nothing strikes any more, those who wait go on waiting, and all that is on its way arrives. */
 function settle(deployment: Deployment, from: State): State {
-  let state: State = { ...endPaused(from), deafSince: undefined, left: noFaults };
+  let state: State = { ...from, deafSince: undefined, left: noFaults };
   for (const [slot, { isSevered }] of state.slots.entries())
     if (isSevered) state = cutOff(deployment, state, slot);
   const deadline = state.time + 2 * patienceMs(deployment);

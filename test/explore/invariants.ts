@@ -3,7 +3,8 @@
  * was acknowledged.
  */
 import { sameToken } from '#protocol';
-import { marksOf, type AppServer } from './app-server.js';
+import type { AppServer } from './app-server.js';
+import { marksOf } from './seat.js';
 import { isExcused, nowAt, type State } from './deployment.js';
 import { copyOf } from './graph.js';
 import { wrongAfter } from './regeneration.js';

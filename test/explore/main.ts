@@ -15,7 +15,6 @@ const { values } = parseArgs({
     only: { type: 'string' },
     canary: { type: 'string' },
     states: { type: 'string', default: '4000' },
-    'future-of': { type: 'string' },
     deep: { type: 'boolean', default: false },
     replay: { type: 'string' },
     help: { type: 'boolean', default: false },
@@ -41,12 +40,7 @@ function run(all: readonly Configuration[]): number {
   const { canary } = values;
   const rules = canary === undefined ? noRules : canaries.get(canary)?.rules;
   if (!rules) throw new Error(`there is no canary '${canary}': ${[...canaries.keys()].join(', ')}`);
-  const bounds = values.deep
-    ? deepBounds
-    : {
-        states: Number(values.states),
-        futureOf: values['future-of'] === undefined ? undefined : Number(values['future-of']),
-      };
+  const bounds = values.deep ? deepBounds : { states: Number(values.states) };
   const total = { states: 0, transitions: 0, futures: 0 };
   for (const configuration of all) {
     const started = performance.now();

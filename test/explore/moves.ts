@@ -2,7 +2,8 @@
  * What may happen next in a state: a frame arrives or is lost, a timer fires, time goes on, a client acts, a
  * fault strikes. Each is a move with a name, which is the line of a transcript and enough to make it again.
  */
-import type { AppServer, Ending } from './app-server.js';
+import type { AppServer } from './app-server.js';
+import type { Ending } from './seat.js';
 import type { Diary } from './marks.js';
 import type { Budget, Configuration } from './configurations.js';
 import { remove } from './broker-queues.js';

@@ -5,7 +5,7 @@
 import { limits } from '#protocol';
 import { Deployment, partsOf, type Rules, type State } from './deployment.js';
 import { Folding } from './folding.js';
-import { SharedParts } from './parts.js';
+import { Parts } from './parts.js';
 import { budgets, parametersOf, type Configuration, type Faults } from './configurations.js';
 import { GoodStates, wrongInFuture } from './future.js';
 import { wrongWith } from './invariants.js';
@@ -16,8 +16,8 @@ import { Visited } from './visited.js';
 
 export interface Bounds {
   readonly states: number;
-  /** Instead of the configuration's share. */
-  readonly futureOf?: number | undefined;
+  /** The good future of one state of so many is looked at, and of each one when it is left out. */
+  readonly futureOf?: number;
 }
 
 export interface Counterexample {
@@ -53,7 +53,7 @@ function shorten(listed: number): void {
 /** A configuration with its first state. */
 export function begin(configuration: Configuration, rules: Rules) {
   const folding = new Folding(configuration.holders);
-  const parts = new SharedParts(folding);
+  const parts = new Parts(folding);
   const deployment = new Deployment(
     configuration.holders,
     parametersOf(configuration),
@@ -82,7 +82,7 @@ export function explore(configuration: Configuration, rules: Rules, bounds: Boun
   visited.add(deployment.printOf(first), 0, 0);
   let level: { number: number; state: State }[] = [{ number: 0, state: first }];
   let [transitions, depth, futures] = [0, 0, 0];
-  const futureOf = bounds.futureOf ?? configuration.futureOf;
+  const { futureOf = 1 } = bounds;
   const report = (isComplete: boolean, found?: Counterexample): Report => ({
     states: visited.size,
     transitions,
