@@ -467,7 +467,7 @@ describe('a transport that hands frames over late', () => {
     store = new Store({ broker, repository, clock: smallEpochs, log }, settings);
     let isLate = true;
     const handOver: (() => void)[] = [];
-    await store.start((frame, accept) => (isLate ? handOver.push(() => accept(frame)) : accept(frame)));
+    await store.start((frames, accept) => (isLate ? handOver.push(() => accept(frames)) : accept(frames)));
     const frame = { partition: 0, holder: 'h', queue: holder.queue(), epoch: 0 };
     const queued = encodeHolderFrame({ ...frame, messages: [acquire(1)] });
     await holder.link.enqueue('s', queued, { maxWaiting: 1, ttlMs: 10_000 });
