@@ -1,16 +1,14 @@
 /** The frames of a turn on their way to their partitions, through a transport that takes its time. */
 import { describe, expect, it } from 'vitest';
 import type { Delivery } from '#broker';
-import { protocolVersion, type HolderFrame } from '#protocol';
+import { protocolVersion, type HolderFrame, type HolderPart } from '#protocol';
 import { Handover, type Dispatch, type Receiver } from './handover.js';
 
 const frame = (holder: string): HolderFrame => ({
   version: protocolVersion,
-  partition: 0,
   holder,
   queue: '',
-  epoch: 0,
-  messages: [],
+  parts: [{ partition: 0, holder, queue: '', epoch: 0, messages: [] }],
 });
 const delivery = {} as Delivery;
 const turnOfTheLoop = () => new Promise((resolve) => setImmediate(resolve));
@@ -22,7 +20,7 @@ class Partition implements Receiver {
     private readonly name: string,
     private readonly notes: string[],
   ) {}
-  receive({ holder }: HolderFrame, _delivery: Delivery, ownership: number): void {
+  receive({ holder }: HolderPart, _delivery: Delivery, ownership: number): void {
     this.notes.push(`${this.name}: ${holder} in ${ownership}`);
   }
   echoed(mark: number, ownership: number): void {

@@ -4,7 +4,7 @@
  * it tells that every frame before it has been read (rule 10).
  */
 import type { Delivery } from '#broker';
-import type { HolderFrame } from '#protocol';
+import type { HolderFrame, HolderPart } from '#protocol';
 
 /**
  * Takes the frames of one turn. It calls `accept` once with those that count, before it takes the next ones.
@@ -19,7 +19,7 @@ export type Dispatch = (
 export interface Receiver {
   /** Numbers the ownerships of the partition. What was delivered in an earlier one is void. */
   readonly ownership: number;
-  receive(frame: HolderFrame, delivery: Delivery, ownership: number): void;
+  receive(part: HolderPart, delivery: Delivery, ownership: number): void;
   echoed(mark: number, ownership: number): void;
 }
 
@@ -52,7 +52,8 @@ export class Handover {
       const counted = accepted === frames ? undefined : new Set(accepted);
       for (const one of arrived)
         if ('mark' in one) one.to.echoed(one.mark, one.ownership);
-        else if (counted?.has(one.frame) ?? true) one.to.receive(one.frame, one.delivery, one.ownership);
+        else if (counted?.has(one.frame) ?? true)
+          one.to.receive(one.frame.parts[0]!, one.delivery, one.ownership);
     });
   }
 }

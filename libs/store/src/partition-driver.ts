@@ -8,7 +8,7 @@
 import type { Delivery, PartitionLink } from '#broker';
 import {
   storeRules,
-  type HolderFrame,
+  type HolderPart,
   type Now,
   type PartitionMachine,
   type StoreOutputs,
@@ -32,7 +32,7 @@ const scanAgainMs = 1_000;
 
 /** A frame with the time of its arrival. Leases and waits count from then (rules 2 and 8). */
 interface ReceivedFrame {
-  readonly frame: HolderFrame;
+  readonly frame: HolderPart;
   readonly delivery: Delivery;
   readonly at: Now;
 }
@@ -106,7 +106,7 @@ export class PartitionDriver implements BatchedPartition, Receiver {
    * The frame was delivered in `ownership`. If that is over, so is the delivery, and the frame comes again.
    * Transports hand frames over late.
    */
-  receive(frame: HolderFrame, delivery: Delivery, ownership: number): void {
+  receive(frame: HolderPart, delivery: Delivery, ownership: number): void {
     if (this.stopping || ownership !== this.ownership) return;
     const at = this.ports.clock.now();
     this.epochs.show(frame.epoch, at.wall);

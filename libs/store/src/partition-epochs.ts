@@ -7,7 +7,7 @@ import {
   partitionHash,
   PartitionMachine,
   type ClaimedEpochs,
-  type HolderFrame,
+  type HolderPart,
   type Now,
   type StoreParameters,
   type StoreRules,
@@ -41,7 +41,7 @@ export class PartitionEpochs {
   }
 
   /** Whether the frame is read. The log names an epoch that these data do not know. */
-  counts({ epoch, holder }: HolderFrame, wall: number): boolean {
+  counts({ epoch, holder }: HolderPart, wall: number): boolean {
     const verdict = this.rules.judgeShownEpoch(epoch, this.claimed, wall);
     if (verdict === 'lost') this.incidents.dataAreOlder(this.partition, epoch);
     if (verdict === 'unbelievable') this.incidents.cannotBelieve(holder, epoch);
