@@ -7,21 +7,24 @@ import { keptAlive, type Broker, type Delivery, type StoreLink, type StoreServer
 import {
   decodeHolderFrame,
   isAcquireOf,
+  isRequest,
   limits,
   OtherVersionError,
   partitionHash,
   protocolVersion,
-  isRequest,
   type HolderFrame,
   type HolderPart,
   type OtherVersion,
   type StoreRules,
 } from '#protocol';
 import { DeploymentMismatchError, InUseError } from '#repository';
+import { BatchLoop } from './batch-loop.js';
+import { Handover, type Dispatch } from './handover.js';
 import { PartitionIncidents } from './partition-incidents.js';
 import { Outbox } from './outbox.js';
 import { OtherVersions } from './other-versions.js';
-import { PartitionDriver, type PartitionPorts, type PartitionSettings } from './partition-driver.js';
+import { PartitionDriver } from './partition-driver.js';
+import type { PartitionPorts, PartitionSettings } from './partition-settings.js';
 
 export interface StorePorts extends Omit<PartitionPorts, 'ended' | 'outbox' | 'echoDirect'> {
   readonly broker: Broker;
@@ -49,13 +52,11 @@ export const tombstoneMs = limits.waitMs + 30 * 60_000;
 /** The time that each part of an orderly stop has in any case, in milliseconds. */
 const lastMs = 300;
 
-/** Hands a frame over. It calls `accept` with the frame, once, in the order of dispatching. */
-export type Dispatch = (frame: HolderFrame, accept: (frame: HolderFrame) => void) => void;
-
 export class Store {
   readonly counters = { frames: 0, badFrames: 0 };
   private readonly incidents: PartitionIncidents;
   private readonly otherVersions = new OtherVersions();
+  private readonly loop: BatchLoop;
   private readonly outbox: Outbox;
   private drivers: PartitionDriver[] = [];
   private link: StoreLink | undefined;
@@ -69,6 +70,7 @@ export class Store {
     private readonly rules: Partial<StoreRules> = {},
   ) {
     this.incidents = new PartitionIncidents(ports.clock, ports.log);
+    this.loop = new BatchLoop(ports.repository);
     this.outbox = new Outbox(ports.clock, ports.log);
   }
 
@@ -78,11 +80,11 @@ export class Store {
    * started. Throws a `RepositoryError` when the repository cannot be used, or belongs to a deployment with
    * another number of partitions. Throws the error of `Broker.serve` when an operator must act first.
    */
-  start(dispatch: Dispatch = (frame, accept) => accept(frame)): Promise<void> {
-    return keptAlive(this.ports.clock, () => this.begin(dispatch));
+  start(dispatch: Dispatch = (frames, accept) => accept(frames)): Promise<void> {
+    return keptAlive(this.ports.clock, () => this.begin(new Handover(dispatch)));
   }
 
-  private async begin(dispatch: Dispatch): Promise<void> {
+  private async begin(handover: Handover): Promise<void> {
     const { broker, repository } = this.ports;
     await this.open();
     if (this.stopped) return;
@@ -95,23 +97,22 @@ export class Store {
     // The releases that end the waits must still be delivered.
     const prefetch = 2 * this.settings.waitersPerPartition + this.settings.window;
     this.drivers = Array.from({ length: this.settings.partitions }, (_, partition) => this.driver(partition));
-    const joined = async () => {
-      const link = await broker.openStore({ prefetch: this.settings.window }, this.ownQueue(dispatch));
-      this.link = link;
-      this.outbox.attach(link);
-      await Promise.all(this.drivers.map(serve));
-    };
     const serve = async (driver: PartitionDriver) => {
       const server = {
-        received: (delivery: Delivery) => this.received(driver, delivery, dispatch),
+        received: (delivery: Delivery) => this.received(driver, delivery, handover),
         lost: (reason: string) => driver.lost(reason),
         queueGone: (session: string) => driver.queueGone(session),
-        echoed: (mark: number) => driver.echoed(mark),
+        echoed: (mark: number) => handover.echo(driver, mark),
       };
       const link = await broker.serve(driver.partition, { prefetch }, server);
       driver.attach(link);
     };
-    await joined().catch((error: unknown) => {
+    const join = async () => {
+      this.link = await broker.openStore({ prefetch: this.settings.window }, this.ownQueue(handover));
+      this.outbox.attach(this.link);
+      await Promise.all(this.drivers.map(serve));
+    };
+    await join().catch((error: unknown) => {
       if (!this.stopped) throw error; // else it was closed before it was connected
     });
   }
@@ -157,7 +158,7 @@ export class Store {
     const ended = (error: Error) => this.fail(error);
     const echoDirect = (of: number, mark: number) => this.link?.echo(of, mark) ?? false;
     const ports = { ...this.ports, outbox: this.outbox, echoDirect, ended };
-    return new PartitionDriver(partition, ports, this.incidents, this.settings, this.rules);
+    return new PartitionDriver(partition, ports, this.loop, this.incidents, this.settings, this.rules);
   }
 
   /** For operators: the partitions that this store owns now. */
@@ -207,53 +208,42 @@ export class Store {
   }
 
   /** What comes through the store's own queue (rule 22). */
-  private ownQueue(dispatch: Dispatch): StoreServer {
+  private ownQueue(handover: Handover): StoreServer {
     return {
       opened: (key) => (this.outbox.key = key),
       closed: () => (this.outbox.key = ''),
-      received: (delivery) => this.receivedDirect(delivery, dispatch),
+      received: (delivery) => this.receivedDirect(delivery, handover),
       unreachable: (queue) => {
         for (const driver of this.drivers) driver.unreachable(queue);
       },
-      echoed: (partition, mark) => this.drivers[partition]?.echoed(mark),
+      echoed: (partition, mark) => {
+        const driver = this.drivers[partition];
+        if (driver) handover.echo(driver, mark);
+      },
     };
   }
 
-  private receivedDirect(delivery: Delivery, dispatch: Dispatch): void {
+  private receivedDirect(delivery: Delivery, handover: Handover): void {
     const frame = this.read("the store's own queue", delivery, ({ parts }) => {
       for (const { partition, messages } of parts) {
-        if (!this.drivers[partition])
-          throw new Error(`it is for partition ${partition} of another deployment`);
-        if (messages.some(isRequest)) throw new Error('it has requests, which go to a partition');
+        if (!this.drivers[partition]) throw new Error(otherDeployment(partition));
+        if (messages.some(isRequest)) throw new Error("it has a request, which goes to a partition's queue");
       }
     });
-    if (frame) dispatch(frame, ({ parts }) => this.split(parts, delivery));
+    if (frame) handover.direct(({ partition }) => this.drivers[partition]!, frame, delivery);
   }
 
-  /** The delivery is settled when all its parts are. */
-  private split(parts: readonly HolderPart[], delivery: Delivery): void {
-    let left = parts.length;
-    const settled = () => {
-      if (--left === 0) delivery.ack();
-    };
-    for (const part of parts) this.drivers[part.partition]!.receiveDirect(part, settled);
-  }
-
-  private received(driver: PartitionDriver, delivery: Delivery, dispatch: Dispatch): void {
+  private received(driver: PartitionDriver, delivery: Delivery, handover: Handover): void {
     const frame = this.read(`partition ${driver.partition}`, delivery, ({ parts }) => {
       const [{ partition, messages }, ...others] = parts as [HolderPart];
-      if (partition !== driver.partition || others.length > 0) {
-        throw new Error(`it is for partition ${partition} of another deployment`);
-      }
-      if (delivery.session !== undefined && !isAcquireOf(delivery.session, messages)) {
+      if (partition !== driver.partition || others.length > 0) throw new Error(otherDeployment(partition));
+      if (delivery.session !== undefined && !isAcquireOf(delivery.session, messages))
         throw new Error(`it is no acquire of session ${delivery.session}, in whose queue it was`);
-      }
     });
-    const { ownership } = driver;
-    if (frame) dispatch(frame, ({ parts: [part] }) => driver.receive(part!, delivery, ownership));
+    if (frame) handover.frame(driver, frame, delivery);
   }
 
-  /** The frame, or undefined when it does not parse or `check` throws. */
+  /** The frame. Undefined when it does not parse, or `check` throws. */
   private read(
     where: string,
     delivery: Delivery,
@@ -295,3 +285,5 @@ export class Store {
     if (isDue) this.outbox.send(queue, { partition, epoch: 0, messages: [answer] });
   }
 }
+
+const otherDeployment = (partition: number) => `it is for partition ${partition} of another deployment`;

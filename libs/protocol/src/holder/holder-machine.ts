@@ -85,7 +85,8 @@ export class HolderMachine {
   // Changes under a held lock. ------------------------------------------------------------------------------
 
   /**
-   * Changes the state under a held lock. The change is sent at once. With write-back it is sent when `flush`
+   * Changes the state under a held lock. The change is sent with this turn: one message has all changes of the
+   * lock, and if the lock is released in this turn, it is the release. With write-back it is sent when `flush`
    * is called, the store recalls the lock, or `writeBackMs` have passed. Returns the seq to wait for.
    */
   commit(grant: HeldGrant, changes: ChangeSet, now: Now): number {
@@ -132,6 +133,7 @@ export class HolderMachine {
    * learns the new queue.
    */
   connected(now: Now): void {
+    this.changes.flushWhatLeaves();
     this.routes.connected();
     this.state.leases.connected();
     this.renewals.renewAll(now);
@@ -180,7 +182,7 @@ export class HolderMachine {
           this.granted(message, partition, now);
           break;
         case 'recall':
-          this.changes.recalled(message.session, message.token, partition, now);
+          this.changes.recalled(message.session, message.token, partition);
           break;
         case 'renewed':
           this.renewed(message, partition, now);
@@ -258,6 +260,7 @@ export class HolderMachine {
    * use any more, and no change buffered.
    */
   leave(now: Now): void {
+    this.changes.flushWhatLeaves();
     this.renewals.touchAllUsed(now);
     for (const partition of this.state.leases.known()) this.state.send(partition, { kind: 'leave' });
   }
@@ -281,6 +284,7 @@ export class HolderMachine {
 
   /** Messages by partition, in order, since the last call. */
   takeMessages(): ReadonlyMap<number, readonly HolderMessage[]> {
+    this.changes.flushWhatLeaves();
     return this.state.takeMessages();
   }
 
@@ -307,7 +311,9 @@ export class HolderMachine {
 
   /** Whether an answer is due. */
   get awaitsAnswer(): boolean {
-    return this.state.unanswered.size > 0 || this.state.leases.awaitAnswer;
+    return (
+      this.state.unanswered.size > 0 || this.changes.isAnyLeaving || this.state.leases.awaitAnswer
+    );
   }
 
   /** For operators: how many sessions are here, and for how many an answer is due. */
@@ -329,7 +335,7 @@ export class HolderMachine {
     // grant that it was offered.
     const here = session?.lock ?? session?.offer;
     if (!here || !sameToken(here.token, token)) return this.requests.granted(message, partition, now);
-    if (message.contended) this.changes.recalled(id, token, partition, now);
+    if (message.contended) this.changes.recalled(id, token, partition);
   }
 
   /** Acts on the answer to a renewal (rules 8 to 11). */
@@ -345,7 +351,7 @@ export class HolderMachine {
       else this.state.tell({ kind: 'trusted', grant: lock as HeldLock });
     }
     for (const [session, token] of message.revoked) this.changes.revoked(session, token, partition, now);
-    for (const [session, token] of message.recalled) this.changes.recalled(session, token, partition, now);
+    for (const [session, token] of message.recalled) this.changes.recalled(session, token, partition);
   }
 
   private learnPartitions(partitions: number): void {
