@@ -15,7 +15,7 @@ import {
   type StoreRules,
 } from '#protocol';
 import type { BatchedPartition, BatchLoop } from './batch-loop.js';
-import { Echoes } from './echoes.js';
+import { Echoes, type Way } from './echoes.js';
 import type { Receiver } from './handover.js';
 import { PartitionEpochs } from './partition-epochs.js';
 import type { PartitionIncidents } from './partition-incidents.js';
@@ -159,9 +159,9 @@ export class PartitionDriver implements BatchedPartition, Receiver {
    * An echo has come back through the partition's queue, or through the store's own. When it is back from
    * both, what was in them when it was sent is in the inbox before it.
    */
-  echoed(echo: number, ownership: number): void {
+  echoed(echo: number, ownership: number, way: Way): void {
     if (this.stopping || !this.machine || ownership !== this.ownership) return;
-    if (!this.echoes.cameBack(echo)) return;
+    if (!this.echoes.cameBack(echo, way)) return;
     this.inbox.push({ echo, at: this.ports.clock.now() });
     this.wake();
   }
@@ -397,8 +397,8 @@ export class PartitionDriver implements BatchedPartition, Receiver {
       if (delivery) outbox.settle(delivery);
       this.unsettled.delete(number);
     }
-    const ways = [(mark: number) => link.echo(mark), (mark: number) => echoDirect(partition, mark)];
-    if (echo !== undefined) this.echoes.send(echo, ways);
+    const own = (mark: number) => echoDirect(partition, mark);
+    if (echo !== undefined) this.echoes.send(echo, { partition: (mark) => link.echo(mark), own });
   }
 
   /**

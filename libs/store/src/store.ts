@@ -102,7 +102,7 @@ export class Store {
         received: (delivery: Delivery) => this.received(driver, delivery, handover),
         lost: (reason: string) => driver.lost(reason),
         queueGone: (session: string) => driver.queueGone(session),
-        echoed: (mark: number) => handover.echo(driver, mark),
+        echoed: (mark: number) => handover.echo(driver, mark, 'partition'),
       };
       const link = await broker.serve(driver.partition, { prefetch }, server);
       driver.attach(link);
@@ -218,7 +218,7 @@ export class Store {
       },
       echoed: (partition, mark) => {
         const driver = this.drivers[partition];
-        if (driver) handover.echo(driver, mark);
+        if (driver) handover.echo(driver, mark, 'own');
       },
     };
   }
