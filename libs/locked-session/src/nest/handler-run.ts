@@ -117,7 +117,8 @@ export class HandlerRun {
     if (isOver(this.call.context)) throw this.clientGone();
     this.hasBegun = true;
     this.scope = scope;
-    if (this.call.http) await this.holdHead(scope, this.call.http.head);
+    const sealing = this.call.http && this.holdHead(scope, this.call.http.head);
+    if (sealing) await sealing;
     this.checkWanted();
     let result: unknown;
     try {
@@ -157,7 +158,8 @@ export class HandlerRun {
     });
   }
 
-  private async holdHead(scope: Scope, head: ResponseHead): Promise<void> {
+  /** Undefined when there is nothing to wait for. */
+  private holdHead(scope: Scope, head: ResponseHead): Promise<void> | undefined {
     const { context } = this.call;
     endObservables(
       scope,
@@ -166,12 +168,12 @@ export class HandlerRun {
     );
     this.call.http!.owner = this;
     // An answer of a guard or an interceptor cannot be taken back.
-    if (head.hasLeft) await this.settings.sessions.seal(scope);
-    else
-      head.hold({
-        onUrgent: () => void this.leaveEarly(scope),
-        givesWay: () => this.giveWay(scope),
-      });
+    if (head.hasLeft) return this.settings.sessions.seal(scope);
+    head.hold({
+      onUrgent: () => void this.leaveEarly(scope),
+      givesWay: () => this.giveWay(scope),
+    });
+    return undefined;
   }
 
   /**
