@@ -13,6 +13,12 @@ import { repositoryContract } from './repository.contract.js';
 import { lastingRepositoryContract } from './repository.lasting.js';
 import { deployment, stored, write } from './repository.fixture.js';
 
+/** A batch of LevelDB, as the repository writes it. */
+interface ChainedBatch {
+  readonly length: number;
+  write(options: { sync: boolean }): Promise<void>;
+}
+
 const temporary = () => mkdtemp(join(tmpdir(), 'locked-session-'));
 
 async function opened(directory: string, settings: LevelRepositorySettings = {}): Promise<LevelRepository> {
@@ -66,12 +72,19 @@ describe('LevelRepository', () => {
 
   /** Returns a function that takes the batches that LevelDB was given since. */
   const watchBatches = () => {
-    const { calls } = vi.spyOn(ClassicLevel.prototype, 'batch').mock;
-    return () =>
-      (calls.splice(0) as unknown as [rows: unknown[], { sync: boolean }][]).map(([rows, { sync }]) => ({
-        rows: rows.length,
-        sync,
-      }));
+    const written: { rows: number; sync: boolean }[] = [];
+    const make = ClassicLevel.prototype.batch as (this: unknown, ...of: unknown[]) => ChainedBatch;
+    vi.spyOn(ClassicLevel.prototype, 'batch').mockImplementation(function (this: unknown, ...of: unknown[]) {
+      const batch = make.apply(this, of);
+      if (of.length > 0) return batch as never;
+      const write = batch.write.bind(batch);
+      batch.write = (options) => {
+        written.push({ rows: batch.length, sync: options.sync });
+        return write(options);
+      };
+      return batch as never;
+    });
+    return () => written.splice(0);
   };
 
   it('writes the applies of one turn of the event loop in one batch, up to the limit of a batch', async () => {
@@ -99,6 +112,39 @@ describe('LevelRepository', () => {
     expect(batches()).toEqual([{ rows: 2, sync: false }]);
   });
 
+  it('writes many partitions in one batch, in which a lost epoch is not', async () => {
+    const [mine, lost, other] = [await claim(0), await claim(1), await claim(2)];
+    await claim(1);
+    const batches = watchBatches();
+    const at = (partition: number, epoch: number) => ({
+      partition,
+      epoch,
+      writes: [write('s', '1', { x: 'x' })],
+    });
+    await repository.applyAll([at(0, mine), at(1, lost), at(2, other)]);
+    expect(batches()).toEqual([{ rows: 4, sync: false }]);
+  });
+
+  it('fails all partitions of a batch that fails, and each works again after its claim', async () => {
+    const epochs = [await claim(0), await claim(1)];
+    const full = Object.assign(new Error('no space'), { code: 'LEVEL_IO_ERROR' });
+    const failing = { put: () => {}, write: () => Promise.reject(full) };
+    vi.spyOn(ClassicLevel.prototype, 'batch').mockReturnValueOnce(failing as never);
+    const all = epochs.map((epoch, partition) => ({ partition, epoch, writes: [write('s', 'lost')] }));
+    const errors = await repository.applyAll(all);
+    expect(errors).toEqual([expect.any(RepositoryError), expect.any(RepositoryError)]);
+    const again = [await claim(0), epochs[1]!].map((epoch, partition) => ({
+      partition,
+      epoch,
+      writes: [write('s', 'again')],
+    }));
+    expect(await repository.applyAll(again)).toEqual([
+      undefined,
+      expect.objectContaining({ message: expect.stringContaining('claim it anew') }),
+    ]);
+    expect(await stored(repository, 0, ['s'])).toEqual({ s: ['again', {}] });
+  });
+
   it('syncs each claim, with `disk` each write, and with `process` a second after the first write', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     const batches = watchBatches();
@@ -123,7 +169,8 @@ describe('LevelRepository', () => {
   it('writes nothing after a failed write before the next claim, and nothing of an older owner after that', async () => {
     const [mine, other] = [await claim(0), await claim(1)];
     const full = Object.assign(new Error('no space'), { code: 'LEVEL_IO_ERROR' });
-    vi.spyOn(ClassicLevel.prototype, 'batch').mockRejectedValueOnce(full); // LevelDB would write again
+    const failing = { put: () => {}, write: () => Promise.reject(full) }; // LevelDB would write again
+    vi.spyOn(ClassicLevel.prototype, 'batch').mockReturnValueOnce(failing as never);
     await expect(repository.apply(0, mine, [write('s', 'fails')])).rejects.toThrow('that the disk has room');
     await expect(repository.apply(1, other, [write('s', 'behind')])).rejects.toThrow('cannot say');
     await claim(1);

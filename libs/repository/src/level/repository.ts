@@ -10,7 +10,7 @@
 import { resolve } from 'node:path';
 import { GroupCommit, type Pending } from '../group-commit.js';
 import { Lifetime } from '../lifetime.js';
-import { defaultBatchLimits, type Apply, type BatchLimits } from '../net-changes.js';
+import { defaultBatchLimits, type BatchLimits } from '../net-changes.js';
 import { LevelBatch } from './batch.js';
 import {
   checkFiles,
@@ -23,7 +23,7 @@ import {
   unlockDirectory,
 } from './directory.js';
 import { GenerationFile } from './generation.js';
-import { makeLevel, type Level } from './open.js';
+import { makeLevel, writeRows, type Level } from './open.js';
 import { DirectoryOwner } from './owner.js';
 import { checkEveryMsLimits } from './stamp.js';
 import { dueOf, keys, LAYOUT, parse, put, sessionOf, type PartitionRow, type Row } from './rows.js';
@@ -31,6 +31,7 @@ import {
   DeploymentMismatchError,
   EpochLostError,
   RepositoryError,
+  type Apply,
   type Claim,
   type Deployment,
   type DueSession,
@@ -162,6 +163,15 @@ export class LevelRepository implements SessionRepository {
     return this.queue.add({ partition, epoch, writes });
   }
 
+  async applyAll(applies: readonly Apply[]): Promise<readonly unknown[]> {
+    try {
+      this.expectOpen();
+    } catch (error) {
+      return applies.map(() => error);
+    }
+    return this.queue.addAll(applies);
+  }
+
   close(): Promise<void> {
     return this.lifetime.close(
       () => this.queue.alone(() => this.sync()),
@@ -228,7 +238,7 @@ export class LevelRepository implements SessionRepository {
   private async write(rows: Row[], sync: boolean): Promise<void> {
     if (sync) rows.push(put(keys.synced, ++this.generation));
     try {
-      await this.level.batch(rows, { sync });
+      await writeRows(this.level, rows, sync);
       if (sync) this.file!.note(this.generation);
     } catch (error) {
       this.failure = explained('cannot say what of the last write is in', this.directory, error);
