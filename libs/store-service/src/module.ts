@@ -9,6 +9,8 @@ import { openTrace, type TraceSink } from '#trace';
 import { StoreController } from './controller.js';
 import { readAmqpSecrets, readDatabasePassword, StoreSettingsError, type StoreSettings } from './settings.js';
 
+const mebibyte = 1024 * 1024;
+
 /** The options of one start, which do not hold for the next one. */
 export interface StoreStart {
   /** Opens a data directory whose newest changes are gone. */
@@ -77,7 +79,7 @@ function makeStore(
       window: settings.STORE_WINDOW,
       standbyPollMs: settings.STORE_STANDBY_POLL_MS,
       endedGrants: settings.STORE_ENDED_GRANTS,
-      cacheBytes: Math.floor((settings.STORE_CACHE_MIB * 1024 * 1024) / settings.STORE_PARTITIONS),
+      cacheBytes: settings.STORE_CACHE_MIB * mebibyte,
       retryMinMs: settings.STORE_RETRY_MIN_MS,
       retryMaxMs: settings.STORE_RETRY_MAX_MS,
       closeMs: settings.STORE_CLOSE_MS,

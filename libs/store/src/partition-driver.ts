@@ -26,12 +26,14 @@ import {
   type SessionRepository,
 } from '#repository';
 import { PartitionTrace } from './partition-trace.js';
+import type { CachedSessions, SessionMemory } from './session-memory.js';
 import { fromRepository, toRepository } from './stored-session.js';
 
 export interface PartitionPorts {
   readonly repository: SessionRepository;
   readonly clock: Clock;
   readonly log: Log;
+  readonly memory: SessionMemory;
   /** Is told what the store does, where tracing is set. */
   readonly trace?: TraceSink | undefined;
   /** Is called with the reason when this store can never serve again. */
@@ -41,8 +43,6 @@ export interface PartitionPorts {
 export interface PartitionSettings extends StoreParameters {
   /** How often a partition looks for sessions that are due, in milliseconds. */
   readonly expiryScanMs: number;
-  /** Most bytes of session state that one partition keeps in memory. */
-  readonly cacheBytes: number;
   /**
    * The pause after a failure, before the partition is given up. It doubles with each failure, up to
    * `retryMaxMs`. In milliseconds.
@@ -65,7 +65,7 @@ interface ReceivedFrame {
 
 type Arrival = ReceivedFrame | { readonly echo: number; readonly at: Now };
 
-export class PartitionDriver {
+export class PartitionDriver implements CachedSessions {
   private readonly rules: StoreRules;
   private machine: PartitionMachine | undefined;
   private claimed: ClaimedEpochs = { epoch: 0, previous: 0 };
@@ -89,6 +89,7 @@ export class PartitionDriver {
   private cancelScan: (() => void) | undefined;
   private link: PartitionLink | undefined;
   private readonly trace: PartitionTrace | undefined;
+  private isInBatch = false;
 
   constructor(
     readonly partition: number,
@@ -100,6 +101,20 @@ export class PartitionDriver {
     this.rules = { ...storeRules, ...rules };
     this.sender = new MessageSender(partition, ports.log);
     this.trace = ports.trace && new PartitionTrace(ports.trace, partition);
+    ports.memory.add(this);
+  }
+
+  /** How many bytes of memory its sessions take, about. */
+  get bytes(): number {
+    return this.machine?.bytes ?? 0;
+  }
+
+  get isBusy(): boolean {
+    return this.isInBatch;
+  }
+
+  evict(bytes: number): void {
+    this.machine?.evict(bytes);
   }
 
   /** Answers go there. Frames that were received before wait for it. */
@@ -239,7 +254,6 @@ export class PartitionDriver {
     if (ownership !== this.ownership) return;
     this.send(machine.epoch, outputs);
     machine.sent(this.ports.clock.now());
-    machine.evict(this.settings.cacheBytes);
     this.schedule(machine, now.mono);
   }
 

@@ -19,9 +19,10 @@ import {
 import { DeploymentMismatchError, InUseError } from '#repository';
 import { PartitionIncidents } from './partition-incidents.js';
 import { OtherVersions } from './other-versions.js';
+import { SessionMemory } from './session-memory.js';
 import { PartitionDriver, type PartitionPorts, type PartitionSettings } from './partition-driver.js';
 
-export interface StorePorts extends Omit<PartitionPorts, 'ended'> {
+export interface StorePorts extends Omit<PartitionPorts, 'ended' | 'memory'> {
   readonly broker: Broker;
   /** Is called when the store has to stand by. Without it the log has a line. */
   readonly standsBy?: (why: string) => void;
@@ -30,6 +31,8 @@ export interface StorePorts extends Omit<PartitionPorts, 'ended'> {
 }
 
 export interface StoreCoreSettings extends PartitionSettings {
+  /** Most bytes of memory for the state of sessions, over all partitions. */
+  readonly cacheBytes: number;
   /** Frames of a partition that may be with the store, beside those of waiting requests. */
   readonly window: number;
   /** How long an orderly stop may take, and one second more at worst, in milliseconds. */
@@ -51,6 +54,7 @@ export class Store {
   readonly counters = { frames: 0, badFrames: 0 };
   private readonly incidents: PartitionIncidents;
   private readonly otherVersions = new OtherVersions();
+  private readonly memory: SessionMemory;
   private drivers: PartitionDriver[] = [];
   private stopped: Promise<void> | undefined;
   private wake = () => {};
@@ -62,6 +66,7 @@ export class Store {
     private readonly rules: Partial<StoreRules> = {},
   ) {
     this.incidents = new PartitionIncidents(ports.clock, ports.log);
+    this.memory = new SessionMemory(settings.cacheBytes);
   }
 
   /**
@@ -142,7 +147,8 @@ export class Store {
   }
 
   private driver(partition: number): PartitionDriver {
-    const ports = { ...this.ports, ended: (error: Error) => this.fail(error) };
+    const { memory } = this;
+    const ports = { ...this.ports, memory, ended: (error: Error) => this.fail(error) };
     return new PartitionDriver(partition, ports, this.incidents, this.settings, this.rules);
   }
 

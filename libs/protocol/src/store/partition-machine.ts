@@ -183,6 +183,11 @@ export class PartitionMachine {
     this.isLooking = this.looks;
   }
 
+  /** How many bytes of memory the sessions take, about. */
+  get bytes(): number {
+    return this.state.sessions.bytes;
+  }
+
   /**
    * Removes sessions without waiters from memory, least recently used first, until the rest fits `bytes`. The
    * driver calls it only after a flush is persisted.

@@ -2,8 +2,11 @@
 import type { SessionRecord } from './record.js';
 import { SessionState } from './session-state.js';
 
-/** A rough size of an entry beside its values, for the bound on memory. */
-const entryBytes = 600;
+/**
+ * The id without the rest of its frame. V8 may keep a text that was cut out of a longer one as a part of
+ * that one, which then stays in memory as long as its part.
+ */
+const alone = (id: string) => Array.from(id).join('');
 
 export class SessionCache {
   /** Least recently used first. */
@@ -14,7 +17,7 @@ export class SessionCache {
     return this.sessions.size;
   }
 
-  /** A rough sum over all values and entries. */
+  /** How many bytes of memory all of them take, about. */
   get bytes(): number {
     return this.used;
   }
@@ -38,17 +41,17 @@ export class SessionCache {
   /** Returns undefined when the session is here already. */
   add(id: string, record: SessionRecord | undefined): SessionState | undefined {
     if (this.sessions.has(id)) return undefined;
-    const session = new SessionState(id, record);
-    this.sessions.set(id, session);
-    this.used += entryBytes + session.bytes;
+    const session = new SessionState(alone(id), record);
+    this.sessions.set(session.id, session);
+    this.used += session.weight;
     return session;
   }
 
   /** Changes the session, and adjusts the count of bytes. */
   changing(session: SessionState, change: () => void): void {
-    const { bytes } = session;
+    const { weight } = session;
     change();
-    this.used += session.bytes - bytes;
+    this.used += session.weight - weight;
   }
 
   /** For tests of its bounds: the bytes of each session's values. */
@@ -65,7 +68,7 @@ export class SessionCache {
       if (this.used <= bytes) return;
       if (keeps(session)) continue;
       this.sessions.delete(session.id);
-      this.used -= entryBytes + session.bytes;
+      this.used -= session.weight;
     }
   }
 }

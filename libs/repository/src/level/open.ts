@@ -1,9 +1,14 @@
 /** Opens LevelDB, or only checks its lock. */
-import type { ClassicLevel } from 'classic-level';
+import type { ClassicLevel, OpenOptions } from 'classic-level';
 import { explained } from './directory.js';
 import { InUseError } from '../repository.js';
 
 export type Level = ClassicLevel<string, Uint8Array>;
+
+type LevelOptions = Pick<
+  OpenOptions,
+  'createIfMissing' | 'errorIfExists' | 'cacheSize' | 'writeBufferSize' | 'maxOpenFiles'
+>;
 
 /**
  * Loads LevelDB when it is used, so that an embedded application without a directory may be bundled without
@@ -11,7 +16,7 @@ export type Level = ClassicLevel<string, Uint8Array>;
  */
 export async function makeLevel(
   place: string,
-  options: { createIfMissing?: boolean; errorIfExists?: boolean } = {},
+  options: LevelOptions = {},
 ): Promise<Level> {
   const { ClassicLevel } = await import('classic-level');
   return new ClassicLevel(place, { keyEncoding: 'utf8', valueEncoding: 'view', ...options });

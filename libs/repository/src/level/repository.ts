@@ -46,6 +46,10 @@ export interface LevelRepositorySettings extends Partial<BatchLimits> {
   readonly directory?: string;
   /** What an acknowledged `apply` survives: the death of the `process`, or the loss of power too (`disk`). */
   readonly durability?: 'process' | 'disk';
+  /** The memory of LevelDB for blocks of its tables. */
+  readonly cacheBytes?: number;
+  /** The memory of LevelDB for what is in no table yet. It has two of them while one is written. */
+  readonly writeBufferBytes?: number;
   /** With `process`: the longest that a write waits for the disk. */
   readonly syncEveryMs?: number;
   /**
@@ -63,11 +67,19 @@ export interface LevelRepositorySettings extends Partial<BatchLimits> {
 export const levelDefaults: Required<LevelRepositorySettings> = {
   directory: './data',
   durability: 'process',
+  cacheBytes: 8 * 1_048_576,
+  writeBufferBytes: 4 * 1_048_576,
   syncEveryMs: 1_000,
   checkEveryMs: 1_000,
   acceptOlderData: false,
   ...defaultBatchLimits,
 };
+
+/**
+ * LevelDB maps the tables that it has open into memory, 2 MiB each. It takes no smaller number than this, of
+ * which 64 are tables.
+ */
+const maxOpenFiles = 74;
 
 /** How many sessions one `load` reads at a time. More would keep writes from Node's few I/O threads. */
 const READS_AT_ONCE = 16;
@@ -305,7 +317,8 @@ export class LevelRepository implements SessionRepository {
   private async mount(): Promise<void> {
     let level: Level | undefined;
     try {
-      level = await makeLevel(this.place);
+      const { cacheBytes: cacheSize, writeBufferBytes: writeBufferSize } = this.settings;
+      level = await makeLevel(this.place, { cacheSize, writeBufferSize, maxOpenFiles });
       await level.open();
       await this.owner.settle();
       await this.readOwnership(level);
