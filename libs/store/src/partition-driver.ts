@@ -9,7 +9,7 @@ import {
   partitionHash,
   storeRules,
   type ClaimedEpochs,
-  type HolderFrame,
+  type HolderPart,
   type Now,
   PartitionMachine,
   type StoreOutputs,
@@ -58,7 +58,7 @@ const scanAgainMs = 1_000;
 
 /** A frame with the time of its arrival. Leases and waits count from then (rules 2 and 8). */
 interface ReceivedFrame {
-  readonly frame: HolderFrame;
+  readonly frame: HolderPart;
   readonly delivery: Delivery;
   readonly at: Now;
 }
@@ -89,7 +89,7 @@ export class PartitionDriver implements CachedSessions {
   private cancelScan: (() => void) | undefined;
   private link: PartitionLink | undefined;
   private readonly trace: PartitionTrace | undefined;
-  private isInBatch = false;
+  isBusy = false;
 
   constructor(
     readonly partition: number,
@@ -107,10 +107,6 @@ export class PartitionDriver implements CachedSessions {
   /** How many bytes of memory its sessions take, about. */
   get bytes(): number {
     return this.machine?.bytes ?? 0;
-  }
-
-  get isBusy(): boolean {
-    return this.isInBatch;
   }
 
   evict(bytes: number): void {
@@ -132,7 +128,7 @@ export class PartitionDriver implements CachedSessions {
    * The frame was delivered in `ownership`. If that is over, so is the delivery, and the frame comes again.
    * Transports hand frames over late.
    */
-  receive(frame: HolderFrame, delivery: Delivery, ownership: number): void {
+  receive(frame: HolderPart, delivery: Delivery, ownership: number): void {
     if (this.stopping || ownership !== this.ownership) return;
     const at = this.ports.clock.now();
     if (this.rules.isBelievable(frame.epoch, at.wall)) this.shown = Math.max(this.shown, frame.epoch);
@@ -221,7 +217,9 @@ export class PartitionDriver implements CachedSessions {
     while (this.due) {
       const { ownership } = this;
       try {
-        await this.batch(ownership);
+        this.isBusy = true;
+        await this.batch(ownership).finally(() => (this.isBusy = false));
+        this.ports.memory.settle();
         if (this.failures > 0) this.incidents.served(this.partition);
         this.failures = 0;
       } catch (error) {

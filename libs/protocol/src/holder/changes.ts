@@ -5,7 +5,7 @@
 import { noChanges } from '../wire/messages.js';
 import type { ChangeSet, Commit, Destroy, RefusalReason, Refused, Release } from '../wire/messages.js';
 import { sameToken, type Now, type Token } from '../wire/order.js';
-import { applyTo, buffer, takeBuffered, type HeldLock } from './held-lock.js';
+import { applyTo, buffer, fitsBuffer, takeBuffered, type HeldLock } from './held-lock.js';
 import type { HolderState, SentChange, Session } from './holder-state.js';
 import type { HeldGrant } from './outputs.js';
 import type { Renewals } from './renewals.js';
@@ -16,6 +16,8 @@ const returned: ReadonlySet<RefusalReason> = new Set(['ended', 'too-large', 'out
 export class Changes {
   /** Locks with buffered changes, in the order of the first of them. */
   private readonly buffered = new Set<HeldLock>();
+  /** Those of them whose changes leave with this turn. */
+  private readonly leaving = new Set<HeldLock>();
 
   constructor(
     private readonly state: HolderState,
@@ -25,13 +27,12 @@ export class Changes {
   commit(grant: HeldGrant, changes: ChangeSet, now: Now): number {
     this.state.counters.commits++;
     const { lock } = this.state.heldBy(grant);
+    const isWriteThrough = this.state.parameters.writeBackMs === 0;
+    if (isWriteThrough && !fitsBuffer(lock, changes)) this.send(lock, 'commit', noChanges, now);
     const seq = applyTo(lock, changes);
-    if (this.state.parameters.writeBackMs === 0) {
-      this.send(lock, 'commit', changes, now);
-    } else {
-      buffer(lock, changes, now);
-      this.buffered.add(lock);
-    }
+    buffer(lock, changes, now);
+    this.buffered.add(lock);
+    if (isWriteThrough) this.leaving.add(lock);
     return seq;
   }
 
@@ -40,10 +41,20 @@ export class Changes {
     if (lock.unsent) this.send(lock, 'commit', noChanges, now);
   }
 
+  /** Sends what leaves with this turn. The changes of a lock are one commit. */
+  flushWhatLeaves(): void {
+    for (const lock of this.leaving) this.flush(lock, lock.unsent!.since);
+  }
+
+  /** Whether changes leave with this turn. */
+  get isAnyLeaving(): boolean {
+    return this.leaving.size > 0;
+  }
+
   /** Sends the changes that were buffered for as long as they may be. */
   flushWhatIsDue(now: Now): void {
     for (const lock of this.buffered) {
-      if (now.mono - lock.unsent!.since < this.state.parameters.writeBackMs) break;
+      if (now.mono - lock.unsent!.since.mono < this.state.parameters.writeBackMs) break;
       this.flush(lock, now);
     }
   }
@@ -65,20 +76,22 @@ export class Changes {
 
   destroy(grant: HeldGrant, now: Now): void {
     const session = this.state.heldBy(grant);
+    // Nothing of them would be left. The answer to the destroy is theirs, too.
     session.lock.unsent = undefined;
     this.send(session.lock, 'destroy', noChanges, now);
     this.state.letGo(session);
   }
 
   /** The store asks the lock back (rule 4). */
-  recalled(id: string, token: Token, partition: number, now: Now): void {
+  recalled(id: string, token: Token, partition: number): void {
     const { lock, offer } = this.state.sessions.get(id) ?? {};
     if (offer && sameToken(offer.token, token)) return void (offer.recalled = true);
     if (!lock || !sameToken(lock.token, token)) return this.renewals.giveBack(id, token, partition);
     if (lock.recalled) return;
     lock.recalled = true;
     this.state.counters.recalls++;
-    this.flush(lock, now);
+    // They go with the release, if that comes in this turn.
+    if (lock.unsent) this.leaving.add(lock);
     this.state.tell({ kind: 'recalled', grant: lock });
   }
 
@@ -200,12 +213,18 @@ export class Changes {
     this.repeat(session, now, this.state.parameters.repeatMs / 4);
   }
 
+  /** Nothing of the lock is buffered any more. */
+  private forget(lock: HeldLock): void {
+    this.buffered.delete(lock);
+    this.leaving.delete(lock);
+  }
+
   /** Sends changes that the copy already has, together with the buffered ones. */
   private send(lock: HeldLock, kind: 'commit' | 'release' | 'destroy', changes: ChangeSet, now: Now): number {
     const session = this.state.sessions.get(lock.session)!;
     const { token } = lock;
     const all = takeBuffered(lock, changes, now);
-    this.buffered.delete(lock);
+    this.forget(lock);
     const head = { session: session.id, token, seq: ++lock.seq };
     const message = kind === 'destroy' ? ({ kind, ...head } as const) : ({ kind, ...head, ...all } as const);
     if (kind === 'commit') lock.touchedAt = now.mono;
@@ -234,7 +253,7 @@ export class Changes {
     session.inFlight = session.inFlight.filter((sent) => sent.lock !== lock);
     if (session.lock === lock) this.state.letGo(session);
     if (session.known === lock) session.known = undefined;
-    this.buffered.delete(lock);
+    this.forget(lock);
     const madeAreLost = this.state.parameters.writeBackMs > 0 && !isWritten;
     this.state.tell({ kind: 'lost', grant: lock, why, madeAreLost });
     this.state.settle(session);

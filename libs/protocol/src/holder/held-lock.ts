@@ -1,6 +1,6 @@
 /**
- * A lock in the holder's machine: the copy of the state, and its changes that are not sent yet (write-back,
- * rule 20). Here a change is applied to a copy. The machine decides when to send it.
+ * A lock in the holder's machine: the copy of the state, and its changes that are not sent yet (rule
+ * 20). Here a change is applied to a copy. The machine decides when to send it.
  */
 import { noChanges, type ChangeSet, type Grant } from '../wire/messages.js';
 import type { Now, Version } from '../wire/order.js';
@@ -17,12 +17,18 @@ export interface HeldLock extends Mutable<HeldGrant & LeasedLock> {
   unsent: Unsent | undefined;
 }
 
-/** Buffered changes, folded into one. The first of them was made at `since`, by the monotonic clock. */
+/** Buffered changes, folded into one. The first of them was made at `since`. */
 interface Unsent {
   readonly set: Map<string, Uint8Array>;
   readonly removed: Set<string>;
-  readonly since: number;
+  readonly since: Now;
+  /** Bytes of all values that were ever put in. */
+  bytes: number;
 }
+
+/** Most bytes and names that the changes of one turn are folded to. */
+const foldedBytes = 64 * 1024;
+const foldedNames = 1_000;
 
 /** The copy that a holder keeps of a session after it gave the lock back. */
 export type KnownCopy = Pick<HeldLock, 'version' | 'attributes'>;
@@ -68,12 +74,27 @@ export function applyTo(lock: HeldLock, { set, removed }: ChangeSet): number {
 
 /** Buffers changes, on top of the buffered ones. */
 export function buffer(lock: HeldLock, { set, removed }: ChangeSet, now: Now): void {
-  lock.unsent ??= { set: new Map(), removed: new Set(), since: now.mono };
+  const unsent = (lock.unsent ??= { set: new Map(), removed: new Set(), since: now, bytes: 0 });
   for (const name of removed) {
-    lock.unsent.set.delete(name);
-    lock.unsent.removed.add(name);
+    unsent.set.delete(name);
+    unsent.removed.add(name);
   }
-  for (const [name, bytes] of set) lock.unsent.set.set(name, bytes);
+  for (const [name, bytes] of set) {
+    unsent.set.set(name, bytes);
+    unsent.bytes += bytes.length;
+  }
+}
+
+/**
+ * Whether these changes may join the buffered ones of the same turn. A message that is too large ends the
+ * grant. So what the broker would take in two messages is not put into one.
+ */
+export function fitsBuffer({ unsent }: HeldLock, { set, removed }: ChangeSet): boolean {
+  if (!unsent) return true;
+  let bytes = unsent.bytes;
+  for (const value of set.values()) bytes += value.length;
+  const names = unsent.set.size + unsent.removed.size + set.size + removed.length;
+  return bytes <= foldedBytes && names <= foldedNames;
 }
 
 /** Takes the buffered changes, together with `changes`. The buffer is empty then. */

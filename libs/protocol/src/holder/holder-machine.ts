@@ -14,7 +14,7 @@ import type {
   RefusalReason,
   Release,
   Renewed,
-  StoreFrame,
+  StorePart,
 } from '../wire/messages.js';
 import { sameToken, type Now } from '../wire/order.js';
 import { partitionOf } from '../wire/session-id.js';
@@ -82,7 +82,8 @@ export class HolderMachine {
   // Changes under a held lock. ------------------------------------------------------------------------------
 
   /**
-   * Changes the state under a held lock. The change is sent at once. With write-back it is sent when `flush`
+   * Changes the state under a held lock. The change is sent with this turn: one message has all changes of the
+   * lock, and if the lock is released in this turn, it is the release. With write-back it is sent when `flush`
    * is called, the store recalls the lock, or `writeBackMs` have passed. Returns the seq to wait for.
    */
   commit(grant: HeldGrant, changes: ChangeSet, now: Now): number {
@@ -129,6 +130,7 @@ export class HolderMachine {
    * learns the new queue.
    */
   connected(now: Now): void {
+    this.changes.flushWhatLeaves();
     this.state.leases.connected();
     this.renewals.renewAll(now);
     for (const session of this.state.unanswered) {
@@ -151,7 +153,7 @@ export class HolderMachine {
   }
 
   /** Calls `afterEach` after each message. So the events that are taken there fit the present state. */
-  receive(frame: StoreFrame, now: Now, afterEach: () => void = () => {}): void {
+  receive(frame: StorePart, now: Now, afterEach: () => void = () => {}): void {
     const { partition, epoch } = frame;
     const owner = this.state.leases.received(partition, epoch);
     if (owner === 'stale') {
@@ -167,7 +169,7 @@ export class HolderMachine {
           this.granted(message, partition, now);
           break;
         case 'recall':
-          this.changes.recalled(message.session, message.token, partition, now);
+          this.changes.recalled(message.session, message.token, partition);
           break;
         case 'renewed':
           this.renewed(message, partition, now);
@@ -239,12 +241,14 @@ export class HolderMachine {
    * use any more, and no change buffered.
    */
   leave(now: Now): void {
+    this.changes.flushWhatLeaves();
     this.renewals.touchAllUsed(now);
     for (const partition of this.state.leases.known()) this.state.send(partition, { kind: 'leave' });
   }
 
   /** Messages by partition, in order, since the last call. */
   takeMessages(): ReadonlyMap<number, readonly HolderMessage[]> {
+    this.changes.flushWhatLeaves();
     return this.state.takeMessages();
   }
 
@@ -271,7 +275,9 @@ export class HolderMachine {
 
   /** Whether an answer is due. */
   get awaitsAnswer(): boolean {
-    return this.state.unanswered.size > 0 || this.state.leases.awaitAnswer;
+    return (
+      this.state.unanswered.size > 0 || this.changes.isAnyLeaving || this.state.leases.awaitAnswer
+    );
   }
 
   /** For operators: how many sessions are here, and for how many an answer is due. */
@@ -293,7 +299,7 @@ export class HolderMachine {
     // grant that it was offered.
     const here = session?.lock ?? session?.offer;
     if (!here || !sameToken(here.token, token)) return this.requests.granted(message, partition, now);
-    if (message.contended) this.changes.recalled(id, token, partition, now);
+    if (message.contended) this.changes.recalled(id, token, partition);
   }
 
   /** Acts on the answer to a renewal (rules 8 to 11). */
@@ -309,7 +315,7 @@ export class HolderMachine {
       else this.state.tell({ kind: 'trusted', grant: lock as HeldLock });
     }
     for (const [session, token] of message.revoked) this.changes.revoked(session, token, partition, now);
-    for (const [session, token] of message.recalled) this.changes.recalled(session, token, partition, now);
+    for (const [session, token] of message.recalled) this.changes.recalled(session, token, partition);
   }
 
   private learnPartitions(partitions: number): void {
