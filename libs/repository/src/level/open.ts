@@ -15,10 +15,7 @@ type LevelOptions = Pick<
  * Loads LevelDB when it is used, so that an embedded application without a directory may be bundled without
  * it. The options are given here, since the database begins to open at once.
  */
-export async function makeLevel(
-  place: string,
-  options: LevelOptions = {},
-): Promise<Level> {
+export async function makeLevel(place: string, options: LevelOptions = {}): Promise<Level> {
   const { ClassicLevel } = await import('classic-level');
   return new ClassicLevel(place, { keyEncoding: 'utf8', valueEncoding: 'view', ...options });
 }
