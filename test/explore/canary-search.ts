@@ -4,7 +4,7 @@ import { configurations } from './configurations.js';
 import { explore, type Counterexample } from './search.js';
 
 /** More than any canary needs: the harm shows within 10,000 states. */
-const bounds = { states: 20_000, futureOf: 1 };
+const bounds = { states: 20_000 };
 
 /**
  * The shortest way to the harm; undefined when there is none within the bound, or the decision is scripted.

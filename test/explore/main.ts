@@ -44,14 +44,18 @@ function run(all: readonly Configuration[]): number {
   const total = { states: 0, transitions: 0, futures: 0 };
   for (const configuration of all) {
     const started = performance.now();
-    const { states, transitions, depth, futures, isComplete, found } = explore(configuration, rules, bounds);
+    const { states, transitions, depth, futures, played, isComplete, found } = explore(
+      configuration,
+      rules,
+      bounds,
+    );
     const seconds = ((performance.now() - started) / 1_000).toFixed(1);
     total.states += states;
     total.transitions += transitions;
     total.futures += futures;
     console.log(
       `${configuration.name}: ${isComplete ? 'all' : 'the first'} ${states} states to depth ${depth}, ` +
-        `${transitions} transitions, ${futures} futures, ${seconds} s`,
+        `${transitions} transitions, ${futures} futures (${played} played), ${seconds} s`,
     );
     if (!found) continue;
     writeFileSync(counterexample, fileOf(found, canary));

@@ -1,9 +1,10 @@
 /** The bound on sessions in memory is one for all partitions. */
 import { beforeEach, expect, it } from 'vitest';
-import { SessionMemory, type CachedSessions } from './session-memory.js';
+import { SessionMemory, type CachedPartition, type CachedSessions } from './session-memory.js';
 
-class Part implements CachedSessions {
-  isBusy = false;
+class Part implements CachedPartition, CachedSessions {
+  readonly machine = this;
+  isInUse = false;
   constructor(
     public bytes: number,
     private readonly mustStay = 0,
@@ -35,6 +36,6 @@ it('the next one gives what sessions that must stay do not leave', () => {
 
 it('a partition in the middle of a batch gives nothing', () => {
   const busy = new Part(90);
-  busy.isBusy = true;
+  busy.isInUse = true;
   expect(settled(busy, new Part(20))).toEqual([90, 10]);
 });
