@@ -237,12 +237,12 @@ export class HolderMachine {
   }
 
   /**
-   * Tells each store the last uses, and that this holder leaves and holds nothing (rule 3). No lock may be in
+   * Tells each store the uses that it must know, and that this holder leaves and holds nothing (rule 3). No lock may be in
    * use any more, and no change buffered.
    */
   leave(now: Now): void {
     this.changes.flushWhatLeaves();
-    this.renewals.touchAllUsed(now);
+    this.renewals.touchBeforeLeave(now);
     for (const partition of this.state.leases.known()) this.state.send(partition, { kind: 'leave' });
   }
 
