@@ -23,6 +23,7 @@ import { DeploymentMismatchError, OtherDeploymentError, type Apply, type DueSess
 import type { PartitionPorts, PartitionSettings } from './partition-settings.js';
 import { PartitionTimers } from './partition-timers.js';
 import { PartitionTrace } from './partition-trace.js';
+import type { CachedPartition } from './session-memory.js';
 import { fromRepository, toRepository } from './stored-session.js';
 
 /** Most sessions that one scan finds due. */
@@ -54,8 +55,8 @@ interface UnderWay {
   readonly mono: number;
 }
 
-export class PartitionDriver implements BatchedPartition, Receiver {
-  private machine: PartitionMachine | undefined;
+export class PartitionDriver implements BatchedPartition, CachedPartition, Receiver {
+  machine: PartitionMachine | undefined;
   private readonly epochs: PartitionEpochs;
   private inbox: Arrival[] = [];
   private readonly unsettled = new Map<number, Delivery>();
@@ -89,6 +90,10 @@ export class PartitionDriver implements BatchedPartition, Receiver {
     this.epochs = new PartitionEpochs(partition, ports, incidents, settings, { ...storeRules, ...rules });
     this.sender = new MessageSender(partition, ports.log);
     this.trace = ports.trace && new PartitionTrace(ports.trace, partition);
+  }
+
+  get isInUse(): boolean {
+    return this.isBusy || this.loaded !== undefined;
   }
 
   /** Answers go there. Frames that were received before wait for it. */
@@ -285,7 +290,6 @@ export class PartitionDriver implements BatchedPartition, Receiver {
     this.failures = 0;
     this.send(machine.epoch, outputs);
     machine.sent(this.ports.clock.now());
-    machine.evict(this.settings.cacheBytes);
     this.timers.tickAtDeadline(machine.nextDeadline, mono);
   }
 

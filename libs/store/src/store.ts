@@ -24,6 +24,7 @@ import { PartitionIncidents } from './partition-incidents.js';
 import { OtherVersions } from './other-versions.js';
 import { PartitionDriver } from './partition-driver.js';
 import type { PartitionPorts, PartitionSettings } from './partition-settings.js';
+import { SessionMemory } from './session-memory.js';
 
 export interface StorePorts extends Omit<PartitionPorts, 'ended'> {
   readonly broker: Broker;
@@ -34,6 +35,8 @@ export interface StorePorts extends Omit<PartitionPorts, 'ended'> {
 }
 
 export interface StoreCoreSettings extends PartitionSettings {
+  /** Most bytes of memory for the state of sessions, over all partitions. */
+  readonly cacheBytes: number;
   /** Frames of a partition that may be with the store, beside those of waiting requests. */
   readonly window: number;
   /** How long an orderly stop may take, and one second more at worst, in milliseconds. */
@@ -52,6 +55,7 @@ export class Store {
   readonly counters = { frames: 0, badFrames: 0 };
   private readonly incidents: PartitionIncidents;
   private readonly otherVersions = new OtherVersions();
+  private readonly memory: SessionMemory;
   private readonly loop: BatchLoop;
   private drivers: PartitionDriver[] = [];
   private stopped: Promise<void> | undefined;
@@ -64,7 +68,8 @@ export class Store {
     private readonly rules: Partial<StoreRules> = {},
   ) {
     this.incidents = new PartitionIncidents(ports.clock, ports.log);
-    this.loop = new BatchLoop(ports.repository);
+    this.memory = new SessionMemory(settings.cacheBytes);
+    this.loop = new BatchLoop(ports.repository, this.memory);
   }
 
   /**
@@ -146,7 +151,10 @@ export class Store {
 
   private driver(partition: number): PartitionDriver {
     const ports = { ...this.ports, ended: (error: Error) => this.fail(error) };
-    return new PartitionDriver(partition, ports, this.loop, this.incidents, this.settings, this.rules);
+    const { loop, incidents, settings, rules } = this;
+    const driver = new PartitionDriver(partition, ports, loop, incidents, settings, rules);
+    this.memory.add(driver);
+    return driver;
   }
 
   /** For operators: the partitions that this store owns now. */

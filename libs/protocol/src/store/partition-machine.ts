@@ -122,8 +122,8 @@ export class PartitionMachine {
   due(named: readonly { readonly session: string; readonly expires: number }[], now: Now): boolean {
     let isAnyGone = false;
     for (const { session: id, expires } of named) {
-      const session = this.state.sessions.peek(id);
-      if (!session) continue;
+      if (!this.state.sessions.has(id)) continue;
+      const session = this.state.sessions.use(id);
       session.indexedAt(expires);
       if (session.record) this.grants.expire(session, now);
       else this.state.outputs.write(session);
@@ -184,8 +184,13 @@ export class PartitionMachine {
     this.isLooking = this.looks;
   }
 
+  /** How many bytes of memory the sessions take, about. */
+  get bytes(): number {
+    return this.state.sessions.bytes;
+  }
+
   /**
-   * Removes sessions without waiters from memory, least recently used first, until the rest fits `bytes`. The
+   * Packs and removes sessions without waiters, least recently used first, until the rest fits `bytes`. The
    * driver calls it only after a flush is persisted.
    */
   evict(bytes: number): void {
@@ -212,7 +217,7 @@ export class PartitionMachine {
     const { outputs, sessions, waiters } = this.state;
     return {
       ...this.snapshot(),
-      values: sessions.values(),
+      weights: sessions.weights(),
       watched: this.recalls.watched.size,
       lines: waiters.lengths(),
       outputs: outputs.memory(),
