@@ -178,6 +178,7 @@ export class HeldSession {
   /** Fails the results whose deadline has passed. Returns the next one's deadline. */
   expire(now: number): number {
     let next = Infinity;
+    if (this.results.length === 0) return next;
     for (const result of [...this.results]) {
       if (result.deadline > now) {
         next = Math.min(next, result.deadline);
