@@ -186,7 +186,9 @@ const table = {
     ),
   STORE_WINDOW: wholeInText(1, 5_000)
     .default(256)
-    .describe('Most frames under way in one partition beside those that wait.'),
+    .describe(
+      "Most frames under way in one partition beside those that wait, and as many in the store's own queue.",
+    ),
   STORE_ENDED_GRANTS: wholeInText(1, 64)
     .default(8)
     .describe('How many ended grants of each session the store remembers, to answer repeats.'),
