@@ -61,6 +61,7 @@ async function measure(queues: QueueLayout): Promise<Record<string, string>> {
       partitions,
       leaseMs: 5_000,
       recallTimeoutMs: 60_000,
+      turnMs: 10,
       unreachableHolder: 'wait-for-lease',
       ttlMs: 86_400_000,
       tombstoneMs,

@@ -39,6 +39,9 @@ const store: { readonly [Name in keyof StoreRules]: StoreRules[Name] } = {
   isUse: () => false,
   mayHaveMade: () => false,
   mustPutAgain: () => false,
+  passesAfter: () => 4,
+  isPassedOn: () => true,
+  turnMsFor: () => Infinity,
 };
 
 const holder: { readonly [Name in keyof HolderRules]: HolderRules[Name] } = {
@@ -59,6 +62,7 @@ const holder: { readonly [Name in keyof HolderRules]: HolderRules[Name] } = {
   ownerOf: () => 'same',
   agrees: () => true,
   isTouchDue: () => false,
+  isTurnOver: () => false,
 };
 
 /** The configuration that shows the harm soonest. */

@@ -84,6 +84,8 @@ export class PartitionDriver {
   private readonly queuesGone = new Set<string>();
   private readonly sender: MessageSender;
   private tickDue = false;
+  /** A deadline may have come. */
+  private timeDue = false;
   private cancelTick: (() => void) | undefined;
   private scanDue = false;
   private cancelScan: (() => void) | undefined;
@@ -198,7 +200,7 @@ export class PartitionDriver {
     const isToldSomething = this.gone.size > 0 || this.queuesGone.size > 0;
     return (
       this.inbox.length > 0 ||
-      ((this.tickDue || this.scanDue || isToldSomething) && this.machine !== undefined)
+      ((this.tickDue || this.timeDue || this.scanDue || isToldSomething) && this.machine !== undefined)
     );
   }
 
@@ -260,9 +262,10 @@ export class PartitionDriver {
     const isAnyGone = machine.due(due, now);
     // There may be more. If all of these are still in use, a scan at once would find the same sessions again.
     if (due.length === dueAtOnce) this.scanLater(isAnyGone ? 0 : scanAgainMs);
+    machine.endTurns(now);
     // Each batch restarts the timer. While batches follow each other, it never fires.
     if (this.tickDue || machine.nextDeadline <= now.mono) machine.tick(now);
-    this.tickDue = false;
+    this.tickDue = this.timeDue = false;
   }
 
   private tellWhatIsGone(machine: PartitionMachine, now: Now): void {
@@ -354,7 +357,7 @@ export class PartitionDriver {
     this.cancelTick?.();
     if (machine.nextDeadline === Infinity) return;
     this.cancelTick = this.ports.clock.after(Math.max(1, machine.nextDeadline - mono), () => {
-      this.tickDue = true;
+      this.timeDue = true;
       this.pump();
     });
   }

@@ -79,6 +79,11 @@ export class HolderMachine {
     return session?.lock === grant && this.state.leases.trusts(session.partition, session.lock, now);
   }
 
+  /** Whether a lock that no scope uses is given back without a recall (rule 22). */
+  isTurnOver({ untilIdle }: HeldGrant, resultsThatWait: number): boolean {
+    return untilIdle && this.state.rules.isTurnOver(resultsThatWait);
+  }
+
   // Changes under a held lock. ------------------------------------------------------------------------------
 
   /**

@@ -34,8 +34,9 @@ export class Changes {
     const isRepeated = rules.placeOf(release.seq, grant.seq) === 'repeated';
     if (!isRepeated && !this.apply(session, release, grant, queue, now)) return;
     counters.releases++;
-    this.confirm(queue, release);
+    // The next holder waits for the grant. So it is sent before the answer to this one.
     this.grants.end(session, grant, now);
+    this.confirm(queue, release);
   }
 
   /** Leaves only a tombstone. It refuses all requests for the session (rule 14). */

@@ -216,6 +216,7 @@ const anyStoreMessage: {
     set: values,
     keep: names,
     contended: fc.boolean(),
+    untilIdle: fc.option(fc.boolean(), { nil: undefined }),
   }),
   recall: fc.record({ kind: kind('recall'), session: id, token }),
   committed: fc.record({ kind: kind('committed'), session: id, token, seq: count }),
