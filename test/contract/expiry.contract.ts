@@ -67,11 +67,11 @@ export function expiryContract(name: string, make: () => Promise<Fixture>): void
     const link = await new MemoryBroker(exchange).join('h', {
       connected: (its) => void (queue = its),
       disconnected: () => {},
-      received: (bytes) => void heard.push(...decodeStoreFrame(bytes).messages),
+      received: (bytes) => void heard.push(...decodeStoreFrame(bytes).parts.flatMap((part) => part.messages)),
     });
     const answers = async (...messages: HolderMessage[]) => {
       heard.length = 0;
-      link.send(0, encodeHolderFrame({ partition: 0, holder: 'h', queue, epoch: 0, messages }));
+      link.send(0, encodeHolderFrame({ holder: 'h', queue, parts: [{ partition: 0, epoch: 0, messages }] }));
       await expect.poll(() => heard).toHaveLength(messages.length);
       return heard;
     };

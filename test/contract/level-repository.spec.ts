@@ -13,6 +13,12 @@ import { repositoryContract } from './repository.contract.js';
 import { lastingRepositoryContract } from './repository.lasting.js';
 import { deployment, stored, write } from './repository.fixture.js';
 
+/** A batch of LevelDB, as the repository writes it. */
+interface ChainedBatch {
+  readonly length: number;
+  write(options: { sync: boolean }): Promise<void>;
+}
+
 const temporary = () => mkdtemp(join(tmpdir(), 'locked-session-'));
 
 async function opened(directory: string, settings: LevelRepositorySettings = {}): Promise<LevelRepository> {
@@ -66,12 +72,19 @@ describe('LevelRepository', () => {
 
   /** Returns a function that takes the batches that LevelDB was given since. */
   const watchBatches = () => {
-    const { calls } = vi.spyOn(ClassicLevel.prototype, 'batch').mock;
-    return () =>
-      (calls.splice(0) as unknown as [rows: unknown[], { sync: boolean }][]).map(([rows, { sync }]) => ({
-        rows: rows.length,
-        sync,
-      }));
+    const written: { rows: number; sync: boolean }[] = [];
+    const make = ClassicLevel.prototype.batch as (this: unknown, ...of: unknown[]) => ChainedBatch;
+    vi.spyOn(ClassicLevel.prototype, 'batch').mockImplementation(function (this: unknown, ...of: unknown[]) {
+      const batch = make.apply(this, of);
+      if (of.length > 0) return batch as never;
+      const write = batch.write.bind(batch);
+      batch.write = (options) => {
+        written.push({ rows: batch.length, sync: options.sync });
+        return write(options);
+      };
+      return batch as never;
+    });
+    return () => written.splice(0);
   };
 
   it('writes the applies of one turn of the event loop in one batch, up to the limit of a batch', async () => {
@@ -123,7 +136,8 @@ describe('LevelRepository', () => {
   it('writes nothing after a failed write before the next claim, and nothing of an older owner after that', async () => {
     const [mine, other] = [await claim(0), await claim(1)];
     const full = Object.assign(new Error('no space'), { code: 'LEVEL_IO_ERROR' });
-    vi.spyOn(ClassicLevel.prototype, 'batch').mockRejectedValueOnce(full); // LevelDB would write again
+    const failing = { put: () => {}, write: () => Promise.reject(full) }; // LevelDB would write again
+    vi.spyOn(ClassicLevel.prototype, 'batch').mockReturnValueOnce(failing as never);
     await expect(repository.apply(0, mine, [write('s', 'fails')])).rejects.toThrow('that the disk has room');
     await expect(repository.apply(1, other, [write('s', 'behind')])).rejects.toThrow('cannot say');
     await claim(1);

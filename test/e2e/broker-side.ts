@@ -6,6 +6,13 @@ import { connect, type Channel, type ChannelModel, type ConsumeMessage } from 'a
 import { EventEmitter, on } from 'node:events';
 import { decodeHolderFrame, decodeStoreFrame, type HolderFrame, type StoreFrame } from '#protocol';
 
+/** The messages of a frame, of all its parts. */
+export function messagesOf<M>(frame: {
+  readonly parts: readonly { readonly messages: readonly M[] }[];
+}): M[] {
+  return frame.parts.flatMap(({ messages }) => messages);
+}
+
 export class BrokerSide {
   private constructor(
     private readonly connection: ChannelModel,

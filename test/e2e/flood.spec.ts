@@ -6,6 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { encodeHolderFrame, noChanges, type HolderMessage } from '#protocol';
 import { busyMs } from '../fault/figures.js';
+import { messagesOf } from './broker-side.js';
 import { Deployment, newSession, type AppServer, type Program } from './deployment.js';
 
 const mebibyte = 1024 * 1024;
@@ -35,7 +36,7 @@ const ownBytes = async () => {
 
 /** Sends messages to the store in the name of a holder. */
 function say(holder: string, queue: string, ...messages: HolderMessage[]): void {
-  const bytes = encodeHolderFrame({ partition: 0, holder, queue, epoch: 0, messages });
+  const bytes = encodeHolderFrame({ holder, queue, parts: [{ partition: 0, epoch: 0, messages }] });
   deployment.broker.toStore(0, bytes, queue);
 }
 
@@ -71,7 +72,7 @@ it('of 1,000 holders that want a held session four wait, and the others are refu
   const flood = async () => {
     for (let at = 0; at < 1_000; at++) say(`flood-${at}`, 'flood.1', acquire(session['x-session']!, 1));
     while (told.length < 996) {
-      const { messages } = (await answers.next()).value;
+      const messages = messagesOf((await answers.next()).value);
       for (const message of messages) if (message.kind === 'refused') told.push(message.why);
     }
   };
@@ -91,7 +92,7 @@ it('the memory of the store stays bounded when one liar makes endless new sessio
       const asked = Array.from({ length: 500 }, (_, at) => acquire(`flooded-${from + at}`, from + at + 1));
       say('flood', 'flood.2', ...asked);
       while (granted < from + 500) {
-        const { messages } = (await answers.next()).value;
+        const messages = messagesOf((await answers.next()).value);
         granted += messages.filter(({ kind }) => kind === 'grant').length;
       }
     }
@@ -116,11 +117,11 @@ it('lies about locks of other holders change nothing: wrong tokens, replays, oth
   for (let found = false; !found;) {
     const { value } = await heard.next();
     frames.push(value);
-    found = value.messages.some(
+    found = messagesOf(value).some(
       (message) => message.kind === 'commit' && message.session === session['x-session'],
     );
   }
-  const commit = frames.at(-1)!.messages.find(({ kind }) => kind === 'commit')!;
+  const commit = messagesOf(frames.at(-1)!).find(({ kind }) => kind === 'commit')!;
   const { token } = commit as Extract<HolderMessage, { kind: 'commit' }>;
   const id = session['x-session']!;
   const answers = await deployment.broker.listenAs('liar.1');
@@ -135,12 +136,12 @@ it('lies about locks of other holders change nothing: wrong tokens, replays, oth
   say('liar', 'liar.1', ...lies);
   let valid: unknown;
   while (valid === undefined) {
-    const { messages } = (await answers.next()).value;
+    const messages = messagesOf((await answers.next()).value);
     for (const message of messages) if (message.kind === 'renewed') valid = message.valid;
   }
   expect(valid).toEqual([]);
   // The store answers a replay in the holder's name, but does not apply it again.
-  for (const { holder, queue, messages } of frames) say(holder, queue, ...messages);
+  for (const frame of frames) say(frame.holder, frame.queue, ...messagesOf(frame));
   expect(await server.send(session, 'POST a', 'blue')).toEqual(['red', 'green', 'blue']);
 });
 

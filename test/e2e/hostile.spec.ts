@@ -37,7 +37,8 @@ describe.each(Object.entries(spoilt))('%s', (_what, { spoil, complaint }) => {
   it("in the store's queue is logged and dropped, while requests continue", async () => {
     const from = { holder: 'stranger', queue: 'stranger.queue' };
     const renewal = { kind: 'renew', n: 1 } as const;
-    const bytes = spoil(encodeHolderFrame({ partition, ...from, epoch: 0, messages: [renewal] }));
+    const parts = [{ partition, epoch: 0, messages: [renewal] }];
+    const bytes = spoil(encodeHolderFrame({ ...from, parts }));
 
     await whileOneWaits(async () => {
       deployment.broker.toStore(partition, bytes, from.queue);
@@ -58,7 +59,8 @@ describe.each(Object.entries(spoilt))('%s', (_what, { spoil, complaint }) => {
       recalled: [],
       revoked: [],
     } as const;
-    const bytes = spoil(encodeStoreFrame({ partition, epoch: 1, messages: [answer] }));
+    const parts = [{ partition, epoch: 1, messages: [answer] }];
+    const bytes = spoil(encodeStoreFrame({ key: '', parts }));
     const counted = await one.count();
 
     await whileOneWaits(async () => {
@@ -76,13 +78,14 @@ describe('a frame of another protocol version', () => {
     Uint8Array.from(frame, (byte, at) => (at === 1 ? version : byte));
 
   it("in the store's queue is answered with both versions, and logged once", async () => {
-    const sent = { partition, holder: 'stranger', queue: queueOfOne, epoch: 0, messages: [] };
+    const parts = [{ partition, epoch: 0, messages: [] }];
+    const sent = { holder: 'stranger', queue: queueOfOne, parts };
     const counted = await one.count();
     await whileOneWaits(async () => {
       for (let i = 0; i < 5; i++)
         deployment.broker.toStore(partition, ofVersion(1, encodeHolderFrame(sent)), queueOfOne);
       await store.says(
-        /app server stranger speaks protocol version 1, but this store 2: its frames are refused/,
+        /app server stranger speaks protocol version 1, but this store 3: its frames are refused/,
       );
     });
     expect(store.output().match(/stranger speaks/g)).toHaveLength(1);
@@ -91,11 +94,11 @@ describe('a frame of another protocol version', () => {
   });
 
   it("in an app server's queue is logged once with both versions, while requests continue", async () => {
-    const bytes = ofVersion(3, encodeStoreFrame({ partition, epoch: 0, messages: [] }));
+    const bytes = ofVersion(4, encodeStoreFrame({ key: '', parts: [{ partition, epoch: 0, messages: [] }] }));
     const session = newSession();
     const red = await one.enter(session, 'POST a', 'red');
     for (let i = 0; i < 2; i++) deployment.broker.toHolder(queueOfOne, bytes);
-    await one.program.says(/the store speaks protocol version 3, but this process 2. Run one release/);
+    await one.program.says(/the store speaks protocol version 4, but this process 3. Run one release/);
     expect(await red.leave()).toEqual(['red']);
   });
 });

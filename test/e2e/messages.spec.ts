@@ -1,6 +1,7 @@
 /** The messages that a session costs while it stays on one server, counted by the server and at RabbitMQ. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { HolderFrame } from '#protocol';
+import { messagesOf } from './broker-side.js';
 import { Deployment, newSession, settings, type AppServer, type Session } from './deployment.js';
 
 describe.each(settings)('on $platform, queues $queues $queueType', async (setting) => {
@@ -45,4 +46,4 @@ describe.each(settings)('on $platform, queues $queues $queueType', async (settin
   });
 });
 
-const kinds = ({ value }: IteratorResult<HolderFrame, never>) => value.messages.map(({ kind }) => kind);
+const kinds = ({ value }: IteratorResult<HolderFrame, never>) => messagesOf(value).map(({ kind }) => kind);

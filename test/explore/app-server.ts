@@ -13,7 +13,7 @@ import {
   type HolderRules,
   type Now,
   type RefusalReason,
-  type StoreFrame,
+  type StorePart,
 } from '#protocol';
 import { Violation, type Diary } from './marks.js';
 import { goOn, type Regeneration } from './regeneration.js';
@@ -224,7 +224,7 @@ export class AppServer {
       if (grant && scope !== 'inside') this.release(session, now);
   }
 
-  receive(frame: StoreFrame, diary: Diary): void {
+  receive(frame: StorePart, diary: Diary): void {
     this.machine.receive(frame, diary.now, () => this.takeEvents(diary));
     for (const message of frame.messages) {
       if (message.kind === 'renewed' && message.partitions !== this.partitions)

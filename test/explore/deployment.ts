@@ -4,11 +4,11 @@
  * direction, and frames of different queues arrive in any order.
  */
 import type {
-  HolderFrame,
+  HolderPart,
   HolderParameters,
   HolderRules,
   Now,
-  StoreFrame,
+  StorePart,
   StoreParameters,
   StoreRules,
 } from '#protocol';
@@ -23,11 +23,11 @@ import type { Mark } from './marks.js';
 import { emptyWitness, type Witness } from './witness.js';
 
 /** On its way to the store. An echo has come back when no queue has anything before it. */
-export type ToStore = { readonly frame: HolderFrame; readonly sentAt: number } | { readonly echo: number };
+export type ToStore = { readonly frame: HolderPart; readonly sentAt: number } | { readonly echo: number };
 
 /** On its way to a holder: each owner of the partition has its own way. */
 export interface ToHolder {
-  readonly frame: StoreFrame;
+  readonly frame: StorePart;
   readonly queue: string;
 }
 
@@ -48,7 +48,7 @@ export interface State {
   readonly disk: Part<Disk>;
   readonly slots: readonly Slot[];
   /** What is delivered again to the next owner, before all else. */
-  readonly again: Part<readonly HolderFrame[]>;
+  readonly again: Part<readonly HolderPart[]>;
   readonly echoes: Part<readonly number[]>;
   readonly witness: Part<Witness>;
   /** Disks as they were before the latest writes, oldest first, when the power may fail. */

@@ -1,5 +1,5 @@
 /** What befalls processes, data and frames, beside the loss of a frame. */
-import type { HolderFrame } from '#protocol';
+import type { HolderPart } from '#protocol';
 import { emptyDisk, type Disk } from './disk.js';
 import { nowAt, withSlot, type Deployment, type State, type ToStore } from './deployment.js';
 import { actAt } from './holder-steps.js';
@@ -47,7 +47,7 @@ export function loseAll(deployment: Deployment, state: State): State {
 export function lie(deployment: Deployment, state: State, slot: number): State {
   const { value } = state.slots[slot]!.toStore;
   const epoch = nowAt(state.time).wall + 2 * 24 * 3_600_000;
-  const lies = (frame: HolderFrame): HolderFrame => ({ ...frame, epoch });
+  const lies = (frame: HolderPart): HolderPart => ({ ...frame, epoch });
   const toStore = value.map((item, at) =>
     at === 0 && 'frame' in item ? { ...item, frame: lies(item.frame) } : item,
   );

@@ -64,8 +64,8 @@ function acted(
 
 function framesOf(server: AppServer, sentAt: number): ToStore[] {
   const { name: holder, queue, machine } = server;
-  const head = { version: protocolVersion, partition: 0, holder, queue, epoch: machine.epochOf(0) } as const;
-  return intoFrames(server.takeMessages()).map((messages) => ({ frame: { ...head, messages }, sentAt }));
+  const all = { partition: 0, epoch: machine.epochOf(0), messages: server.takeMessages() };
+  return intoFrames([all]).map(([part]) => ({ frame: { ...part!, holder, queue }, sentAt }));
 }
 
 function settle(marks: (readonly Mark[])[], name: string, outcome: Outcome): void {

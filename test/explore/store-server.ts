@@ -7,7 +7,7 @@ import {
   PartitionMachine,
   storeRules,
   type ClaimedEpochs,
-  type HolderFrame,
+  type HolderPart,
   type Now,
   type StoreMessage,
   type StoreParameters,
@@ -21,7 +21,7 @@ export type WriteEnd = 'written' | 'not written' | 'written, but reported as fai
 
 /** What arrives at once. Without any of it, it is the timer that fires. */
 export interface Batch {
-  readonly frame?: HolderFrame;
+  readonly frame?: HolderPart;
   readonly echo?: number;
   /** A look at the expiry index. Each claim begins with one, too. */
   readonly looksForDue?: true;
@@ -34,7 +34,7 @@ export interface Answers {
   readonly epoch: number;
   readonly echo: number | undefined;
   /** What was delivered and not settled, in order, when the store has given the partition up. */
-  readonly again: readonly HolderFrame[] | undefined;
+  readonly again: readonly HolderPart[] | undefined;
   /** The log says loudly that the data are older than an app server. */
   readonly warns: boolean;
 }
@@ -44,7 +44,7 @@ export class StoreServer {
   private claimed: ClaimedEpochs = { epoch: 0, previous: 0 };
   /** The highest epoch that a holder has shown (rule 13). */
   private shown = 0;
-  private readonly unsettled = new Map<number, HolderFrame>();
+  private readonly unsettled = new Map<number, HolderPart>();
   private readonly rules: StoreRules;
   /** Tells stores apart that are the same but for their settings, which no fingerprint has. */
   readonly leaseMs = this.parameters.leaseMs;
@@ -62,7 +62,7 @@ export class StoreServer {
   }
 
   /** Somebody else owns the partition from now on: what was not settled is delivered again. */
-  forget(): readonly HolderFrame[] {
+  forget(): readonly HolderPart[] {
     const again = [...this.unsettled.values()];
     this.unsettled.clear();
     this.machine = undefined;
@@ -115,7 +115,7 @@ export class StoreServer {
     machine.due(due, now);
   }
 
-  private givenUp(disk: Disk, again: readonly HolderFrame[]): Answers {
+  private givenUp(disk: Disk, again: readonly HolderPart[]): Answers {
     return { disk, messages: [], epoch: 0, echo: undefined, again, warns: false };
   }
 }

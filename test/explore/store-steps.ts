@@ -2,7 +2,7 @@
  * Steps of the store: a batch is read, written and answered; and what the witness must not see is a
  * violation.
  */
-import { sameToken, type HolderFrame, type Revoked, type SessionRecord, type StoreMessage } from '#protocol';
+import { sameToken, type HolderPart, type Revoked, type SessionRecord, type StoreMessage } from '#protocol';
 import { nowAt, withSlot, type Deployment, type State, type ToStore } from './deployment.js';
 import { letters } from './folding.js';
 import { Violation, type Mark } from './marks.js';
@@ -84,7 +84,7 @@ export function takeOver(deployment: Deployment, state: State): State {
   return givenUp(deployment, { ...state, store: deployment.part(store), isStoreDue: false }, again);
 }
 
-function givenUp(deployment: Deployment, state: State, again: readonly HolderFrame[]): State {
+function givenUp(deployment: Deployment, state: State, again: readonly HolderPart[]): State {
   return {
     ...state,
     again: deployment.part([...again, ...state.again.value]),
@@ -107,7 +107,7 @@ function send(
   const slot = letters.indexOf(queue[0]!);
   const { server, toHolder } = state.slots[slot]!;
   if (server.value.queue !== queue) return state;
-  const frame = { version: 2, partition: 0, epoch, messages } as const;
+  const frame = { partition: 0, epoch, messages } as const;
   return withSlot(state, slot, { toHolder: deployment.part([...toHolder.value, { frame, queue }]) });
 }
 
@@ -218,7 +218,7 @@ function judgeRecall(
 }
 
 /** Rule 13: no lie moves the epochs, and data that are older than an app server are not used in silence. */
-function judgeEpochs(before: State, state: State, frame: HolderFrame | undefined, warns: boolean): void {
+function judgeEpochs(before: State, state: State, frame: HolderPart | undefined, warns: boolean): void {
   const { epoch } = state.disk.value;
   if (epoch > nowAt(state.time).wall + dayMs)
     throw new Violation(`a store claims epoch ${epoch}, which was made up`);

@@ -2,7 +2,7 @@
  * What has to be remembered to judge a step of the store: who asked for a session in which order, and when
  * its lock was asked back. It follows what the store reads and says, and is no part of any process.
  */
-import { sameToken, type HolderFrame, type Now, type StoreMessage, type Token } from '#protocol';
+import { sameToken, type HolderPart, type Now, type StoreMessage, type Token } from '#protocol';
 import { Violation } from './marks.js';
 
 interface Place {
@@ -43,7 +43,7 @@ export function claimed(witness: Witness, mono: number): Witness {
 }
 
 /** The owner has read a frame. */
-export function read(witness: Witness, { holder, messages }: HolderFrame, { mono, wall }: Now): Witness {
+export function read(witness: Witness, { holder, messages }: HolderPart, { mono, wall }: Now): Witness {
   let { lines, heardAt, usedAt } = witness;
   const lineOf = (session: string) => lines.get(session) ?? [];
   const change = (session: string, line: readonly Place[]) => (lines = new Map(lines).set(session, line));

@@ -15,10 +15,13 @@ export {
   type ChangeSet,
   type HolderFrame,
   type HolderMessage,
+  type HolderPart,
+  type Part,
   type RefusalReason,
   type Revoked,
   type StoreFrame,
   type StoreMessage,
+  type StorePart,
 } from './wire/messages.js';
 export {
   compareTokens,

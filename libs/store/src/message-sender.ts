@@ -4,7 +4,14 @@
  * served.
  */
 import type { Log, PartitionLink } from '#broker';
-import { encodeFrames, encodeStoreFrame, FrameTooLargeError, intoFrames, type StoreMessage } from '#protocol';
+import {
+  encodeFrames,
+  encodeStoreFrame,
+  FrameTooLargeError,
+  intoFrames,
+  type StoreMessage,
+  type StorePart,
+} from '#protocol';
 
 /** Most sessions that are remembered as named in the log. */
 const maxNamed = 100;
@@ -21,15 +28,18 @@ export class MessageSender {
   send(link: PartitionLink, queue: string, epoch: number, list: readonly StoreMessage[]): void {
     const { partition } = this;
     const { maxFrameBytes } = link;
-    const encode = (messages: readonly StoreMessage[]) => encodeStoreFrame({ partition, epoch, messages });
+    const encode = (parts: readonly StorePart[]) => encodeStoreFrame({ key: '', parts });
     const failed = (message: StoreMessage, error: Error) => {
       const isTooLarge = error instanceof FrameTooLargeError;
       if (isTooLarge && message.kind === 'grant')
-        return void link.send(queue, encode([this.refusal(message, error.message)]));
+        return void link.send(
+          queue,
+          encode([{ partition, epoch, messages: [this.refusal(message, error.message)] }]),
+        );
       const what = isTooLarge ? `'${message.kind}': ` : '';
       this.log.error(`partition ${partition}: ${what}${error.message}; it is not sent`);
     };
-    for (const frame of intoFrames(list, maxFrameBytes)) {
+    for (const frame of intoFrames([{ partition, epoch, messages: list }], maxFrameBytes)) {
       for (const bytes of encodeFrames(frame, encode, failed, maxFrameBytes)) link.send(queue, bytes);
     }
   }

@@ -9,7 +9,7 @@ import {
   partitionHash,
   storeRules,
   type ClaimedEpochs,
-  type HolderFrame,
+  type HolderPart,
   type Now,
   PartitionMachine,
   type StoreOutputs,
@@ -58,7 +58,7 @@ const scanAgainMs = 1_000;
 
 /** A frame with the time of its arrival. Leases and waits count from then (rules 2 and 8). */
 interface ReceivedFrame {
-  readonly frame: HolderFrame;
+  readonly frame: HolderPart;
   readonly delivery: Delivery;
   readonly at: Now;
 }
@@ -119,7 +119,7 @@ export class PartitionDriver {
    * The frame was delivered in `ownership`. If that is over, so is the delivery, and the frame comes again.
    * Transports hand frames over late.
    */
-  receive(frame: HolderFrame, delivery: Delivery, ownership: number): void {
+  receive(frame: HolderPart, delivery: Delivery, ownership: number): void {
     if (this.stopping || ownership !== this.ownership) return;
     const at = this.ports.clock.now();
     if (this.rules.isBelievable(frame.epoch, at.wall)) this.shown = Math.max(this.shown, frame.epoch);

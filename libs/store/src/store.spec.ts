@@ -100,11 +100,14 @@ async function join(name: string): Promise<typeof holder> {
   const link = await new MemoryBroker(exchange).join(name, {
     connected: (its) => void (queue = its),
     disconnected: () => {},
-    received: (bytes) => void heard.push(...decodeStoreFrame(bytes).messages),
+    received: (bytes) => void heard.push(...decodeStoreFrame(bytes).parts.flatMap((part) => part.messages)),
   });
   await expect.poll(() => queue).not.toBe('');
   const say = (...messages: HolderMessage[]) =>
-    void link.send(0, encodeHolderFrame({ partition: 0, holder: name, queue, epoch: 0, messages }));
+    void link.send(
+      0,
+      encodeHolderFrame({ holder: name, queue, parts: [{ partition: 0, epoch: 0, messages }] }),
+    );
   return { link, heard, say, queue: () => queue };
 }
 
@@ -128,14 +131,14 @@ describe('frames that do not parse', () => {
   });
 
   it('are those of another partition, too', async () => {
-    const frame = { partition: 5, holder: 'h', queue: 'q', epoch: 0, messages: [acquire(1)] };
-    holder.link.send(0, encodeHolderFrame(frame));
+    const parts = [{ partition: 5, epoch: 0, messages: [acquire(1)] }];
+    holder.link.send(0, encodeHolderFrame({ holder: 'h', queue: 'q', parts }));
     await expect.poll(() => store.snapshot().badFrames).toBe(1);
   });
 });
 
 describe('frames of another protocol version', () => {
-  /** A frame of this holder as it is in version 1 or 3: the head is the same, what follows is not. */
+  /** A frame of this holder as it is in version 1 or 4: the head is the same, what follows is not. */
   const ofVersion = (version: number, name: string, queue: string) =>
     pack([version, 'h', 0, name, queue, new Map([['no version', 'knows this']])]);
 
@@ -148,16 +151,17 @@ describe('frames of another protocol version', () => {
       received: (bytes) => void heard.push(decodeStoreFrame(bytes)),
     });
     await expect.poll(() => queue).not.toBe('');
-    for (let i = 0; i < 20; i++) holder.link.send(0, ofVersion(3, 'late', queue));
+    for (let i = 0; i < 20; i++) holder.link.send(0, ofVersion(4, 'late', queue));
     holder.link.send(0, ofVersion(1, 'early', 'nowhere'));
     holder.say(acquire(1));
     await expect.poll(() => holder.heard).toMatchObject([{ kind: 'grant' }]);
-    const messages = [{ kind: 'mismatch', store: protocolVersion, holder: 3 }];
-    expect(heard).toEqual([{ version: protocolVersion, partition: 0, epoch: 0, messages }]);
+    const messages = [{ kind: 'mismatch', store: protocolVersion, holder: 4 }];
+    const parts = [{ partition: 0, epoch: 0, messages }];
+    expect(heard).toEqual([{ version: protocolVersion, key: '', parts }]);
     expect(store.snapshot()).toMatchObject({ badFrames: 21, frames: 1 });
     expect(lines).toEqual([
-      expect.stringContaining('app server late speaks protocol version 3, but this store 2:'),
-      expect.stringContaining('app server early speaks protocol version 1, but this store 2:'),
+      expect.stringContaining('app server late speaks protocol version 4, but this store 3:'),
+      expect.stringContaining('app server early speaks protocol version 1, but this store 3:'),
     ]);
   });
 });
@@ -396,14 +400,8 @@ describe('incidents', () => {
     const holder = await join('of all');
     const renewAll = (n: number) => {
       for (let partition = 0; partition < 16; partition++) {
-        const frame = {
-          partition,
-          holder: 'h',
-          queue: 'q',
-          epoch: 0,
-          messages: [{ kind: 'renew', n } as const],
-        };
-        holder.link.send(partition, encodeHolderFrame(frame));
+        const parts = [{ partition, epoch: 0, messages: [{ kind: 'renew', n } as const] }];
+        holder.link.send(partition, encodeHolderFrame({ holder: 'h', queue: 'q', parts }));
       }
     };
     repository.failures = 16 * 3;
@@ -469,8 +467,8 @@ describe('a transport that hands frames over late', () => {
     let isLate = true;
     const handOver: (() => void)[] = [];
     await store.start((frame, accept) => (isLate ? handOver.push(() => accept(frame)) : accept(frame)));
-    const frame = { partition: 0, holder: 'h', queue: holder.queue(), epoch: 0 };
-    const queued = encodeHolderFrame({ ...frame, messages: [acquire(1)] });
+    const parts = [{ partition: 0, epoch: 0, messages: [acquire(1)] }];
+    const queued = encodeHolderFrame({ holder: 'h', queue: holder.queue(), parts });
     await holder.link.enqueue('s', queued, { maxWaiting: 1, ttlMs: 10_000 });
     holder.say({ kind: 'knock', session: 's', request: 1, waitMs: 10_000, ageMs: 0 });
     await expect.poll(() => handOver).toHaveLength(1);
@@ -561,8 +559,8 @@ describe('rule 13: holders know an epoch that the data do not have', () => {
     /^partition 0 \(epoch 1000\): app servers have met that, and the data of this store do not know it/;
   const showing = async (name: string, epoch: number, ...messages: HolderMessage[]) => {
     const other = await join(name);
-    const frame = { partition: 0, holder: name, queue: other.queue(), epoch, messages };
-    other.link.send(0, encodeHolderFrame(frame));
+    const parts = [{ partition: 0, epoch, messages }];
+    other.link.send(0, encodeHolderFrame({ holder: name, queue: other.queue(), parts }));
     return other.heard;
   };
 

@@ -13,6 +13,7 @@ import {
   partitionHash,
   protocolVersion,
   type HolderFrame,
+  type HolderPart,
   type OtherVersion,
   type StoreRules,
 } from '#protocol';
@@ -196,10 +197,11 @@ export class Store {
     let frame: HolderFrame;
     try {
       frame = decodeHolderFrame(delivery.bytes);
-      if (frame.partition !== driver.partition) {
-        throw new Error(`it is for partition ${frame.partition} of another deployment`);
+      const [{ partition, messages }, ...others] = frame.parts as [HolderPart];
+      if (partition !== driver.partition || others.length > 0) {
+        throw new Error(`it is for partition ${partition} of another deployment`);
       }
-      if (delivery.session !== undefined && !isAcquireOf(delivery.session, frame.messages)) {
+      if (delivery.session !== undefined && !isAcquireOf(delivery.session, messages)) {
         throw new Error(`it is no acquire of session ${delivery.session}, in whose queue it was`);
       }
     } catch (error) {
@@ -214,7 +216,7 @@ export class Store {
     }
     this.counters.frames++;
     const { ownership } = driver;
-    dispatch(frame, (accepted) => driver.receive(accepted, delivery, ownership));
+    dispatch(frame, ({ parts: [part] }) => driver.receive(part!, delivery, ownership));
   }
 
   /**
@@ -232,7 +234,11 @@ export class Store {
           'run one release of locked-session on both sides',
       );
     const answer = { kind: 'mismatch', store: protocolVersion, holder: version } as const;
-    if (isDue) driver.answer(queue, encodeStoreFrame({ partition, epoch: 0, messages: [answer] }));
+    if (isDue)
+      driver.answer(
+        queue,
+        encodeStoreFrame({ key: '', parts: [{ partition, epoch: 0, messages: [answer] }] }),
+      );
     delivery.ack();
   }
 }

@@ -2,7 +2,7 @@
  * Rule 10: what holders had answered in time when the store revoked a lock: renewals and releases. They count
  * from when they reached the partition's queue, whether or not the store had read them.
  */
-import { decodeHolderFrame, type Revoked, type Token } from '#protocol';
+import { decodeHolderFrame, type HolderPart, type Revoked, type Token } from '#protocol';
 import { grantName } from './context.js';
 
 /** Renewals of a holder in a partition that are remembered. */
@@ -14,7 +14,10 @@ export class Answers {
 
   /** A frame arrives in the partition's queue. */
   queued(bytes: Uint8Array, time: number): void {
-    const { holder, partition, messages } = decodeHolderFrame(bytes);
+    for (const part of decodeHolderFrame(bytes).parts) this.arrived(part, time);
+  }
+
+  private arrived({ holder, partition, messages }: HolderPart, time: number): void {
     for (const message of messages) {
       if (message.kind === 'renew') {
         const times = this.renewals.get(`${holder} ${partition}`) ?? [];

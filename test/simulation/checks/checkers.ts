@@ -8,6 +8,8 @@ import {
   decodeHead,
   decodeHolderFrame,
   decodeStoreFrame,
+  type HolderPart,
+  type StorePart,
   type SessionRecord,
   type Token,
   type Version,
@@ -318,8 +320,12 @@ export class Checkers implements NetworkTap {
 
   // What travels: rules 2, 4, 10 and 15, seen on the wire. --------------------------------------------------
 
-  toStore(partition: number, bytes: Uint8Array, ownership: number, isAsk: boolean): void {
-    const { holder, messages } = decodeHolderFrame(bytes);
+  toStore(_partition: number, bytes: Uint8Array, ownership: number, isAsk: boolean): void {
+    for (const part of decodeHolderFrame(bytes).parts) this.partToStore(part, ownership, isAsk);
+  }
+
+  private partToStore(part: HolderPart, ownership: number, isAsk: boolean): void {
+    const { holder, partition, messages } = part;
     const { time } = this.world;
     for (const message of messages) {
       this.world.trace(`${holder} → store ${ownership}: ${asText(message)}`);
@@ -362,7 +368,11 @@ export class Checkers implements NetworkTap {
   }
 
   fromStore(holder: string, bytes: Uint8Array, ownership: number): void {
-    const { partition, epoch, messages } = decodeStoreFrame(bytes);
+    for (const part of decodeStoreFrame(bytes).parts) this.partFromStore(holder, part, ownership);
+  }
+
+  private partFromStore(holder: string, part: StorePart, ownership: number): void {
+    const { partition, epoch, messages } = part;
     for (const message of messages) {
       this.world.trace(`store ${ownership} → ${holder}: ${asText(message)}`);
       if (message.kind === 'recall' || (message.kind === 'grant' && message.contended))

@@ -19,7 +19,7 @@ async function appServer() {
   const store = { version: theirs };
   const answer = (partition: number) =>
     store.version === protocolVersion
-      ? encodeStoreFrame({ partition, epoch: 1, messages: [] })
+      ? encodeStoreFrame({ key: '', parts: [{ partition, epoch: 1, messages: [] }] })
       : pack([store.version, 's', partition, new Map([['what follows', 'may be anything']])]);
   const broker: Broker = {
     counters: { framesSent: 0, framesReceived: 0, framesDropped: 0, reconnects: 0 },

@@ -1,6 +1,8 @@
 /** Opens a connection to RabbitMQ at one of several addresses, with secrets that are read at each try. */
+import type { Duplex } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
 import { connect, credentials, type ChannelModel } from 'amqplib';
+import { writeOnceATurn } from './one-write.js';
 import { reasonOf, whatToCheck } from './reasons.js';
 import { addressesOf, amqpDefaults, shownAddress, type AmqpSecrets, type AmqpSettings } from './settings.js';
 import { wrongInTls } from './tls.js';
@@ -56,7 +58,9 @@ async function connectTo(
     clientProperties: { connection_name: name },
     ...tls,
   };
-  return connect(address.href, options);
+  const model = await connect(address.href, options);
+  writeOnceATurn((model.connection as unknown as { stream: Duplex }).stream);
+  return model;
 }
 
 /** A function of the application may never answer. */

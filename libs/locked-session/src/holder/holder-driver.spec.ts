@@ -46,7 +46,8 @@ async function start(queues: HolderSettings['queues']): Promise<void> {
   let n = 0;
   /** Grants what is asked, and confirms what is changed. */
   const answer = (delivery: Delivery) => {
-    const { messages, queue } = decodeHolderFrame(delivery.bytes);
+    const { parts, queue } = decodeHolderFrame(delivery.bytes);
+    const messages = parts.flatMap((part) => part.messages);
     const answers = messages.flatMap((message): StoreMessage[] => {
       if ('session' in message) heard.push(`${message.kind} ${message.session}`);
       if (message.kind === 'renew')
@@ -71,7 +72,8 @@ async function start(queues: HolderSettings['queues']): Promise<void> {
       ];
     });
     delivery.ack();
-    if (answers.length > 0) link.send(queue, encodeStoreFrame({ partition: 0, epoch: 1, messages: answers }));
+    const part = { partition: 0, epoch: 1, messages: answers };
+    if (answers.length > 0) link.send(queue, encodeStoreFrame({ key: '', parts: [part] }));
   };
   const ports = { broker: brokers[1]!, clock: systemClock, log: { log: note, warn: note, error: note } };
   driver = new HolderDriver('h', ports, { ...settings, queues }, (event) => {

@@ -22,6 +22,7 @@ import {
   type HolderParameters,
   type HolderRules,
   type OtherVersion,
+  type Part,
   type StoreFrame,
 } from '#protocol';
 import { otherVersion } from '../gate/gate-errors.js';
@@ -215,10 +216,12 @@ export class HolderDriver implements Holder {
       );
       return;
     }
-    this.counters.messagesReceived += frame.messages.length;
-    this.trace?.received(frame);
     try {
-      this.machine.receive(frame, this.ports.clock.now(), () => this.tell());
+      for (const part of frame.parts) {
+        this.counters.messagesReceived += part.messages.length;
+        this.trace?.received(part);
+        this.machine.receive(part, this.ports.clock.now(), () => this.tell());
+      }
     } finally {
       this.flushSoon();
     }
@@ -262,12 +265,14 @@ export class HolderDriver implements Holder {
   }
 
   private sendTo(link: HolderLink, partition: number, messages: readonly HolderMessage[]): void {
-    for (const frame of intoFrames(messages, link.maxFrameBytes)) {
+    const turn = [{ partition, epoch: this.machine.epochOf(partition), messages }];
+    for (const parts of intoFrames(turn, link.maxFrameBytes)) {
+      const frame = parts.flatMap((part) => part.messages);
       if (this.settings.queues === 'per-session' && isAcquires(frame)) {
         for (const acquire of frame)
           this.ask(partition, acquire).catch((error) => this.notAsked(acquire, error));
       } else {
-        for (const bytes of this.encoded(partition, frame)) link.send(partition, bytes);
+        for (const bytes of this.encoded(parts)) link.send(partition, bytes);
       }
     }
   }
@@ -281,7 +286,7 @@ export class HolderDriver implements Holder {
     if (limit !== undefined) {
       this.machine.turnedAway(acquire, 'too-many-queues', limit, clock.now());
     } else {
-      const [bytes] = this.encoded(partition, [acquire]);
+      const [bytes] = this.encoded([this.part(partition, acquire)]);
       if (!bytes) return;
       const asked = await this.link!.enqueue(session, bytes, { maxWaiting, ttlMs: acquire.waitMs });
       const detail = `at most ${maxWaiting} app servers for a session (waitersPerSession)`;
@@ -295,17 +300,11 @@ export class HolderDriver implements Holder {
    * The messages as frames. A message that cannot be encoded fails its scopes, in a turn of its own. The
    * process goes on.
    */
-  private encoded(partition: number, messages: readonly HolderMessage[]): readonly Uint8Array[] {
+  private encoded(parts: readonly Part<HolderMessage>[]): readonly Uint8Array[] {
     const { clock, log } = this.ports;
-    const encode = (some: readonly HolderMessage[]) =>
-      encodeHolderFrame({
-        partition,
-        holder: this.holder,
-        queue: this.queue!,
-        epoch: this.machine.epochOf(partition),
-        messages: some,
-      });
-    const failed = (message: HolderMessage, error: Error) =>
+    const encode = (some: readonly Part<HolderMessage>[]) =>
+      encodeHolderFrame({ holder: this.holder, queue: this.queue!, parts: some });
+    const failed = (message: HolderMessage, error: Error, { partition }: Part<HolderMessage>) =>
       clock.soon(() => {
         if (error instanceof FrameTooLargeError) this.tooLarge(message, partition, error.message);
         else {
@@ -314,10 +313,14 @@ export class HolderDriver implements Holder {
         }
         this.tell();
       });
-    const frames = encodeFrames(messages, encode, failed, this.link?.maxFrameBytes);
+    const frames = encodeFrames(parts, encode, failed, this.link?.maxFrameBytes);
     this.counters.framesSent += frames.length;
-    this.counters.messagesSent += messages.length;
+    for (const { messages } of parts) this.counters.messagesSent += messages.length;
     return frames;
+  }
+
+  private part(partition: number, message: HolderMessage): Part<HolderMessage> {
+    return { partition, epoch: this.machine.epochOf(partition), messages: [message] };
   }
 
   /** The message is larger than the broker takes. Its scopes fail, and no others. */
@@ -328,7 +331,7 @@ export class HolderDriver implements Holder {
       this.machine.turnedAway(message, 'too-large', detail, clock.now());
     } else if (isChange) {
       if (this.queue === undefined) return; // the next connection repeats it
-      const [probe] = this.encoded(partition, [this.machine.tooLarge(message)]);
+      const [probe] = this.encoded([this.part(partition, this.machine.tooLarge(message))]);
       if (probe) this.link!.send(partition, probe);
     } else {
       return log.error(`'${message.kind}' to partition ${partition} is not sent: ${detail}`);

@@ -2,7 +2,7 @@
  * Tells a trace what this process does as a holder: what it asks for, what it is granted and told, and what
  * it gives back.
  */
-import type { HeldGrant, HolderEvent, StoreFrame } from '#protocol';
+import type { HeldGrant, HolderEvent, StorePart } from '#protocol';
 import type { HashedValues, TraceSink } from '#trace';
 
 export class HolderTrace {
@@ -45,7 +45,7 @@ export class HolderTrace {
     this.sink.record({ kind: 'doubted', ...this.of(grant) });
   }
 
-  received({ partition, epoch, messages }: StoreFrame): void {
+  received({ partition, epoch, messages }: StorePart): void {
     for (const message of messages) {
       if (message.kind === 'renewed')
         this.sink.record({ kind: 'renewed', partition, epoch, leaseMs: message.leaseMs });

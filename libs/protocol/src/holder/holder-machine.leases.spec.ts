@@ -93,10 +93,12 @@ describe('lone waiters after a reconnect', () => {
     app.hold();
     void app.messages;
     const astray = { ...recall([1, 7]), session: 't' };
-    app.machine.receive({ version: 2, partition: 0, epoch: 1, messages: [astray] }, app.now, () =>
+    app.machine.receive({ partition: 0, epoch: 1, messages: [astray] }, app.now, () =>
       app.machine.want('t', app.time + 1_000, undefined, app.now),
     );
-    const frames = intoFrames(app.messages).map((frame) => frame.map(({ kind }) => kind));
+    const frames = intoFrames([{ partition: 0, epoch: 1, messages: app.messages }]).map((frame) =>
+      frame.flatMap(({ messages }) => messages.map(({ kind }) => kind)),
+    );
     expect(frames).toEqual([['release', 'renew'], ['acquire']]);
   });
 });

@@ -31,7 +31,7 @@ function want(waitMs = 10_000): Acquire {
 }
 
 function hear(...heard: StoreMessage[]): void {
-  machine.receive({ version: 2, partition: 0, epoch: 1, messages: heard }, now());
+  machine.receive({ partition: 0, epoch: 1, messages: heard }, now());
 }
 
 function tick(ms: number): string[] {

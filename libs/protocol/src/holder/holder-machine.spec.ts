@@ -316,7 +316,7 @@ describe('epochs', () => {
         { ...renewed(), partitions: 2 },
         { ...granted(request, [epoch, 1]), session },
       ];
-      two.machine.receive({ version: 2, partition, epoch, messages }, two.now);
+      two.machine.receive({ partition, epoch, messages }, two.now);
     };
     grantOf(1, 9, 2, one!);
     grantOf(0, 2, 1, zero!);
@@ -380,7 +380,7 @@ describe('connections and renewals', () => {
     machine.tick({ mono: 2_000, wall: 0 });
     machine.connected({ mono: 2_000, wall: 0 });
     expect(renewals([...machine.takeMessages().get(0)!])).toEqual([1, 2]);
-    machine.receive({ version: 2, partition: 0, epoch: 1, messages: [renewed()] }, { mono: 2_001, wall: 0 });
+    machine.receive({ partition: 0, epoch: 1, messages: [renewed()] }, { mono: 2_001, wall: 0 });
     expect(machine.busy).toBe(false);
     machine.tick({ mono: 9_000, wall: 0 });
     expect(machine.takeMessages().size).toBe(0);
@@ -421,7 +421,7 @@ describe('forgetting', () => {
 describe('one frame with several messages', () => {
   it('the effects of the first are complete before the second changes the same session', () => {
     const grant = app.hold();
-    const frame = { version: 2, partition: 0, epoch: 1 } as const;
+    const frame = { partition: 0, epoch: 1 } as const;
     const revoked = { kind: 'revoked', session: 's', token: [1, 1], why: 'lease-over' } as const;
     const happened: string[] = [];
     app.machine.receive({ ...frame, messages: [recall([1, 1]), revoked] }, app.now, () => {

@@ -14,7 +14,7 @@ import type {
   RefusalReason,
   Release,
   Renewed,
-  StoreFrame,
+  StorePart,
 } from '../wire/messages.js';
 import { sameToken, type Now } from '../wire/order.js';
 import { partitionOf } from '../wire/session-id.js';
@@ -158,7 +158,7 @@ export class HolderMachine {
   }
 
   /** Calls `afterEach` after each message. So the events that are taken there fit the present state. */
-  receive(frame: StoreFrame, now: Now, afterEach: () => void = () => {}): void {
+  receive(frame: StorePart, now: Now, afterEach: () => void = () => {}): void {
     const { partition, epoch } = frame;
     const owner = this.state.leases.received(partition, epoch);
     if (owner === 'stale') {

@@ -2,7 +2,7 @@
  * The changes that holders make under their locks: commit, release and destroy. Each is applied at most once.
  * A repeat gets the answer of the first one (rules 1 and 6).
  */
-import type { Commit, Destroy, HolderFrame, Release } from '../wire/messages.js';
+import type { Commit, Destroy, HolderPart, Release } from '../wire/messages.js';
 import { sameToken, type Now } from '../wire/order.js';
 import type { Grants } from './grants.js';
 import type { PartitionState } from './partition-state.js';
@@ -17,7 +17,7 @@ export class Changes {
     private readonly grants: Grants,
   ) {}
 
-  commit(session: SessionState, commit: Commit, { holder, queue }: HolderFrame, now: Now): void {
+  commit(session: SessionState, commit: Commit, { holder, queue }: HolderPart, now: Now): void {
     const { counters, rules } = this.state;
     const grant = rules.currentGrant(session, commit, holder);
     if (!grant) return this.answerEnded(session, commit, holder, queue, now);
@@ -27,7 +27,7 @@ export class Changes {
     this.confirm(queue, commit);
   }
 
-  release(session: SessionState, release: Release, { holder, queue }: HolderFrame, now: Now): void {
+  release(session: SessionState, release: Release, { holder, queue }: HolderPart, now: Now): void {
     const { counters, rules } = this.state;
     const grant = rules.currentGrant(session, release, holder);
     if (!grant) return this.answerEnded(session, release, holder, queue, now);
@@ -40,7 +40,7 @@ export class Changes {
   }
 
   /** Leaves only a tombstone. It refuses all requests for the session (rule 14). */
-  destroy(session: SessionState, destroy: Destroy, { holder, queue }: HolderFrame, now: Now): void {
+  destroy(session: SessionState, destroy: Destroy, { holder, queue }: HolderPart, now: Now): void {
     const { counters, parameters, rules, waiters } = this.state;
     const grant = rules.currentGrant(session, destroy, holder);
     if (!grant) return this.answerEnded(session, destroy, holder, queue, now);

@@ -5,7 +5,7 @@
  * the writes first, then sends the messages, then acknowledges the deliveries (rule 7). The parts act. The
  * functions of rules.ts decide. Rules are cited by their numbers in docs/PROTOCOL.md.
  */
-import type { Acquire, HolderFrame, HolderMessage } from '../wire/messages.js';
+import type { Acquire, HolderPart, HolderMessage } from '../wire/messages.js';
 import type { Now } from '../wire/order.js';
 import { Changes } from './changes.js';
 import { Expiry } from './expiry.js';
@@ -60,7 +60,7 @@ export class PartitionMachine {
   }
 
   /** The sessions that `load` must get before this frame can be received. */
-  missing(frame: HolderFrame): string[] {
+  missing(frame: HolderPart): string[] {
     const missing = new Set<string>();
     for (const message of frame.messages) {
       const named = message.kind === 'renew' ? [...(message.touches ?? []), ...(message.reclaim ?? [])] : [];
@@ -81,7 +81,7 @@ export class PartitionMachine {
    * One frame, delivered as `delivery`. A flush names that number in `settled` when all of the frame is
    * settled.
    */
-  receive(frame: HolderFrame, delivery: number, now: Now): void {
+  receive(frame: HolderPart, delivery: number, now: Now): void {
     const { holders, outputs } = this.state;
     holders.received(frame.holder, frame.queue, now);
     outputs.hold(delivery);
@@ -93,7 +93,7 @@ export class PartitionMachine {
    * A frame from a session's own queue. It has one acquire, which may be old. It is no sign that its holder
    * lives (rule 21).
    */
-  receiveQueued(frame: HolderFrame, delivery: number, now: Now): void {
+  receiveQueued(frame: HolderPart, delivery: number, now: Now): void {
     const { holders, outputs } = this.state;
     const { holder } = frame;
     outputs.hold(delivery);
@@ -225,7 +225,7 @@ export class PartitionMachine {
     };
   }
 
-  private receiveMessage(message: HolderMessage, frame: HolderFrame, delivery: number, now: Now): void {
+  private receiveMessage(message: HolderMessage, frame: HolderPart, delivery: number, now: Now): void {
     if (!('session' in message)) {
       if (message.kind === 'renew') this.renewals.renew(message, frame, now);
       else this.renewals.leave(frame.holder, now);

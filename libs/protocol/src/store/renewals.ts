@@ -2,7 +2,7 @@
  * Handles a holder's renewal. The answer names the locks that the holder may keep (rules 8 to 11). Also
  * handles its leaving (rule 3).
  */
-import type { HolderFrame, ReclaimedLock, Renew, SessionToken } from '../wire/messages.js';
+import type { HolderPart, ReclaimedLock, Renew, SessionToken } from '../wire/messages.js';
 import type { Now } from '../wire/order.js';
 import type { Expiry } from './expiry.js';
 import type { Grants } from './grants.js';
@@ -17,7 +17,7 @@ export class Renewals {
     private readonly grants: Grants,
   ) {}
 
-  renew({ n, touches = [], reclaim = [] }: Renew, { holder, queue }: HolderFrame, now: Now): void {
+  renew({ n, touches = [], reclaim = [] }: Renew, { holder, queue }: HolderPart, now: Now): void {
     const { holders, outputs, parameters, rules, sessions } = this.state;
     holders.renewed(holder, now);
     for (const [id, ageMs] of touches) {

@@ -2,7 +2,7 @@
  * Handles the requests of holders: an acquire, which is granted or waits, a knock for a session's own queue,
  * and a cancel (rules 2, 4 and 21).
  */
-import type { Acquire, Cancel, HolderFrame, Knock } from '../wire/messages.js';
+import type { Acquire, Cancel, HolderPart, Knock } from '../wire/messages.js';
 import type { Now } from '../wire/order.js';
 import type { Expiry } from './expiry.js';
 import type { Grants } from './grants.js';
@@ -20,7 +20,7 @@ export class Requests {
     private readonly queues: SessionQueues,
   ) {}
 
-  acquire(session: SessionState, acquire: Acquire, frame: HolderFrame, delivery: number, now: Now): void {
+  acquire(session: SessionState, acquire: Acquire, frame: HolderPart, delivery: number, now: Now): void {
     const { counters, holders, rules, waiters } = this.state;
     const { holder, queue } = frame;
     const { request } = acquire;
@@ -47,7 +47,7 @@ export class Requests {
   private admit(
     session: SessionState,
     acquire: Acquire,
-    { holder, queue }: HolderFrame,
+    { holder, queue }: HolderPart,
     delivery: number,
     now: Now,
   ): void {
@@ -70,7 +70,7 @@ export class Requests {
    * An acquire waits in the session's own queue, which the store consumes from now on. A repeat of a known
    * request gets the answer of a repeated acquire (rule 21).
    */
-  knock(session: SessionState, knock: Knock, frame: HolderFrame, delivery: number, now: Now): void {
+  knock(session: SessionState, knock: Knock, frame: HolderPart, delivery: number, now: Now): void {
     const { counters, parameters, waiters } = this.state;
     const { holder, queue } = frame;
     const { request, waitMs } = knock;

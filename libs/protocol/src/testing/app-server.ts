@@ -36,7 +36,7 @@ export class AppServer {
     for (const message of messages) {
       if (message.kind !== 'renew') continue;
       const answer = { ...renewed(), n: message.n, valid: confirmed(message) };
-      this.machine.receive({ version: 2, partition: 0, epoch: this.epoch, messages: [answer] }, this.now);
+      this.machine.receive({ partition: 0, epoch: this.epoch, messages: [answer] }, this.now);
     }
     return messages;
   }
@@ -49,7 +49,7 @@ export class AppServer {
   /** Receives a frame of an epoch. Returns the events as text. */
   hearOf(epoch: number, ...messages: StoreMessage[]): string[] {
     this.epoch = Math.max(this.epoch, epoch);
-    this.machine.receive({ version: 2, partition: 0, epoch, messages }, this.now);
+    this.machine.receive({ partition: 0, epoch, messages }, this.now);
     this.events = this.machine.takeEvents();
     return this.events.map(told);
   }

@@ -7,7 +7,7 @@ import { decodeHolderFrame, encodeHolderFrame, encodeStoreFrame } from '../wire/
 import type { HolderParameters } from '../holder/parameters.js';
 import { HolderMachine } from '../holder/holder-machine.js';
 import type { HeldGrant } from '../holder/outputs.js';
-import type { Acquire, HolderFrame, HolderMessage, StoreMessage } from '../wire/messages.js';
+import type { Acquire, HolderMessage, HolderPart, StoreMessage } from '../wire/messages.js';
 import type { Now } from '../wire/order.js';
 import { asTexts, changes } from './message-text.js';
 import type { StoreParameters } from '../store/parameters.js';
@@ -76,13 +76,19 @@ export class HostilePeers {
 
   /** A message arrives in a frame of its own. All honest holders act on what follows. */
   say(holder: string, queue: string, message: HolderMessage): void {
-    this.deliver(encodeHolderFrame({ partition: 0, holder, queue, epoch: 0, messages: [message] }));
+    this.deliver(
+      encodeHolderFrame({ holder, queue, parts: [{ partition: 0, epoch: 0, messages: [message] }] }),
+    );
     this.settle();
   }
 
   /** The same for an acquire that comes out of its session's own queue, some time after it was put there. */
   ask(holder: string, queue: string, acquire: Acquire): void {
-    const bytes = encodeHolderFrame({ partition: 0, holder, queue, epoch: 0, messages: [acquire] });
+    const bytes = encodeHolderFrame({
+      holder,
+      queue,
+      parts: [{ partition: 0, epoch: 0, messages: [acquire] }],
+    });
     this.deliver(bytes, (frame) => this.store.receiveQueued(frame, this.deliveries, this.now));
     this.settle();
   }
@@ -136,7 +142,8 @@ export class HostilePeers {
         for (const message of [...machine.takeMessages().values()].flat()) {
           quiet = false;
           const epoch = machine.epochOf(0);
-          this.deliver(encodeHolderFrame({ partition: 0, holder, queue, epoch, messages: [message] }));
+          const parts = [{ partition: 0, epoch, messages: [message] }];
+          this.deliver(encodeHolderFrame({ holder, queue, parts }));
         }
       }
     }
@@ -152,14 +159,14 @@ export class HostilePeers {
 
   private deliver(
     bytes: Uint8Array,
-    receive = (frame: HolderFrame) => this.store.receive(frame, this.deliveries, this.now),
+    receive = (part: HolderPart) => this.store.receive(part, this.deliveries, this.now),
   ): void {
-    const frame = decodeHolderFrame(bytes);
-    for (const id of this.store.missing(frame)) this.load(id);
+    const [part] = decodeHolderFrame(bytes).parts as [HolderPart];
+    for (const id of this.store.missing(part)) this.load(id);
     this.unsettled.set(++this.deliveries, bytes);
-    const [message] = frame.messages;
-    const by = { who: frame.holder, queue: frame.queue, message: message! };
-    this.act(() => receive(frame), by);
+    const [message] = part.messages;
+    const by = { who: part.holder, queue: part.queue, message: message! };
+    this.act(() => receive(part), by);
   }
 
   private load(id: string): void {
@@ -267,8 +274,8 @@ export class HonestHolder {
 
   hear(message: StoreMessage): void {
     const { partition, epoch } = this.siege.store;
-    encodeStoreFrame({ partition, epoch, messages: [message] }); // it must be possible to send each message
-    this.machine.receive({ version: 2, partition, epoch, messages: [message] }, this.siege.now);
+    encodeStoreFrame({ key: '', parts: [{ partition, epoch, messages: [message] }] }); // it must be possible to send each message
+    this.machine.receive({ partition, epoch, messages: [message] }, this.siege.now);
     for (const event of this.machine.takeEvents()) {
       if (event.kind === 'partitions') continue;
       const session = event.kind === 'refused' ? event.session : event.grant.session;

@@ -15,7 +15,7 @@ import type {
   HolderMessage,
   RefusalReason,
   RevocationReason,
-  StoreFrame,
+  StorePart,
   StoreMessage,
 } from '../wire/messages.js';
 import type { Token } from '../wire/order.js';
@@ -156,9 +156,9 @@ class Process {
     const better = plausible ? messages.map((one) => this.plausible(one)) : messages;
     const wait = plausible ? [...this.waits.values()][0] : undefined;
     const all = { partition: wait?.partition ?? partition, epoch, messages: better };
-    let heard: StoreFrame;
+    let heard: StorePart | undefined;
     try {
-      heard = decodeStoreFrame(encodeStoreFrame(all));
+      [heard] = decodeStoreFrame(encodeStoreFrame({ key: '', parts: [all] })).parts;
     } catch (error) {
       // It can be sent, but a number is too high to be counted on from.
       expect(error).toBeInstanceOf(FrameError);
@@ -167,7 +167,7 @@ class Process {
     for (const one of better) {
       for (const name of tokensOf(one)) this.named.add(name);
     }
-    this.machine.receive(heard, this.app.now);
+    this.machine.receive(heard!, this.app.now);
   }
 
   private plausible(one: StoreMessage): StoreMessage {
@@ -212,7 +212,7 @@ class Process {
     for (const event of this.machine.takeEvents()) this.follow(event);
     for (const [partition, messages] of this.machine.takeMessages()) {
       expect(messages.length).toBeLessThan(1_100);
-      encodeHolderFrame({ partition, holder: 'h', queue: 'q', epoch: 0, messages });
+      encodeHolderFrame({ holder: 'h', queue: 'q', parts: [{ partition, epoch: 0, messages }] });
       for (const one of messages) this.said(partition, one);
     }
     const { sessions: kept, locks, unsent, leases } = this.machine.memory();

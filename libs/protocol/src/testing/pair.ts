@@ -11,7 +11,7 @@ import { intoFrames } from '../wire/frames.js';
 import type { HolderParameters } from '../holder/parameters.js';
 import { HolderMachine } from '../holder/holder-machine.js';
 import type { HolderRules } from '../holder/rules.js';
-import type { HolderMessage, StoreMessage } from '../wire/messages.js';
+import type { HolderMessage, HolderPart, StoreMessage } from '../wire/messages.js';
 import type { Now } from '../wire/order.js';
 import type { StoreParameters } from '../store/parameters.js';
 import { PartitionMachine } from '../store/partition-machine.js';
@@ -243,8 +243,9 @@ export class Pair {
     const { name, queue, machine } = holder;
     const epoch = machine.epochOf(partition);
     if (holder.cutOff) return;
-    for (const frame of intoFrames(messages)) {
-      const bytes = encodeHolderFrame({ partition, holder: name, queue, epoch, messages: frame });
+    for (const parts of intoFrames([{ partition, epoch, messages }])) {
+      const bytes = encodeHolderFrame({ holder: name, queue, parts });
+      const frame = parts.flatMap((part) => part.messages);
       for (const message of frame) this.said.push(`${name}: ${asText(message)}`);
       this.send(frame, () => this.toStore(bytes));
     }
@@ -265,10 +266,10 @@ export class Pair {
 
   private toStore(bytes: Uint8Array): void {
     if (this.waiting) return void this.waiting.push({ arrive: () => this.toStore(bytes), isEcho: false });
-    const frame = decodeHolderFrame(bytes);
-    for (const id of this.store.missing(frame)) this.store.load(id, this.recordOf(id));
+    const [part] = decodeHolderFrame(bytes).parts as [HolderPart];
+    for (const id of this.store.missing(part)) this.store.load(id, this.recordOf(id));
     this.unsettled.set(++this.deliveries, bytes);
-    this.store.receive(frame, this.deliveries, this.now);
+    this.store.receive(part, this.deliveries, this.now);
     this.flushStore();
   }
 
@@ -291,7 +292,7 @@ export class Pair {
     }
     for (const [queue, list] of messages) {
       for (const message of list) {
-        const bytes = encodeStoreFrame({ partition, epoch, messages: [message] });
+        const bytes = encodeStoreFrame({ key: '', parts: [{ partition, epoch, messages: [message] }] });
         this.said.push(`store → ${queue.split('.')[0]}: ${asText(message)}`);
         this.send([message], () => {
           for (const holder of this.holders.values()) if (holder.queue === queue) holder.receive(bytes);

@@ -141,7 +141,7 @@ export class TestHolder {
   receive(bytes: Uint8Array): void {
     if (this.cutOff) return;
     if (this.waiting) return void this.waiting.push(bytes);
-    this.machine.receive(decodeStoreFrame(bytes), this.pair.now);
+    for (const part of decodeStoreFrame(bytes).parts) this.machine.receive(part, this.pair.now);
     for (const event of this.machine.takeEvents()) this.note(event);
     this.flush();
   }

@@ -46,8 +46,9 @@ const inCode: Readonly<Record<string, string>> = { delete: 'removed' };
 
 const decoders = {
   'Holder to store': (message: unknown[]) =>
-    decodeHolderFrame(pack([2, 'h', 0, 'h', 'q', 0, [message]])).messages,
-  'Store to holder': (message: unknown[]) => decodeStoreFrame(pack([2, 's', 0, 0, [message]])).messages,
+    decodeHolderFrame(pack([3, 'h', 0, 'h', 'q', [[0, 0, [message]]]])).parts[0]!.messages,
+  'Store to holder': (message: unknown[]) =>
+    decodeStoreFrame(pack([3, 's', 0, '', [[0, 0, [message]]]])).parts[0]!.messages,
 };
 
 /** The rows of the table below a heading: kind, code and names of fields. */

@@ -48,9 +48,17 @@ const fromStore: StoreMessage[] = [
     detail: '!',
   },
   { kind: 'mismatch', store: 2, holder: 1 },
+  { kind: 'disowned' },
 ];
-const holderFrame = { partition: 3, holder: 'h1', queue: 'q', epoch: 70_000, messages: fromHolder };
-const storeFrame = { partition: 3, epoch: 70_000, messages: fromStore };
+const sender = { holder: 'h1', queue: 'q' };
+const holderFrame = {
+  ...sender,
+  parts: [
+    { partition: 3, epoch: 70_000, messages: fromHolder, ...sender },
+    { partition: 4, epoch: 0, messages: [], ...sender },
+  ],
+};
+const storeFrame = { key: 'k', parts: [{ partition: 3, epoch: 70_000, messages: fromStore }] };
 const goodOnes = [encodeHolderFrame(holderFrame), encodeStoreFrame(storeFrame)].map((one) =>
   Uint8Array.from(one),
 );
@@ -94,7 +102,8 @@ const bytesOf = (...parts: (number | Uint8Array | readonly number[])[]) =>
   );
 const long = (token: number, length: number) =>
   bytesOf(token, length >>> 24, (length >>> 16) & 255, (length >>> 8) & 255, length & 255);
-const headOfHolder = bytesOf(0x97, 2, 0xa1, 'h'.charCodeAt(0), 0, 0xa1, 0x68, 0xa1, 0x71, 0);
+/** Up to the messages of the one part. */
+const headOfHolder = bytesOf(0x96, 3, 0xa1, 0x68, 0, 0xa1, 0x68, 0xa1, 0x71, 0x91, 0x93, 0, 0);
 
 /** A frame that grows when it is read. Most of its cost is not in its bytes. */
 const bombs: Record<string, () => Uint8Array> = {
@@ -116,12 +125,12 @@ const bombs: Record<string, () => Uint8Array> = {
       const back = -text.length - 8 * i - 3;
       return [0xc7, 4, 0x62, back >>> 24, (back >>> 16) & 255, (back >>> 8) & 255, back & 255, 1];
     });
-    return bytesOf(0x93, 2, 0xa1, 0x68, long(0xdd, 100_001), text, again.flat());
+    return bytesOf(0x93, 3, 0xa1, 0x68, long(0xdd, 100_001), text, again.flat());
   },
   'a number of nineteen million digits': () =>
     bytesOf(
-      0x97,
-      2,
+      0x96,
+      3,
       0xa1,
       0x68,
       long(0xc9, 8_000_000),
@@ -148,7 +157,7 @@ describe('a frame that grows when it is read', () => {
     expect(read(new Uint8Array(limits.frameBytes).fill(0x91))).toEqual([said, said]);
     const wide = 6_000_000;
     const [wrong] = read(bytesOf(headOfHolder, long(0xdd, wide), new Uint8Array(wide).fill(0x90)));
-    expect(wrong).toBe(`${wide} messages in a frame`);
+    expect(wrong).toBe(`more than ${limits.frameMessages} messages in a frame`);
     const deep = 2_000_000;
     const nested = bytesOf(headOfHolder, new Uint8Array(deep).fill(0x91), 0xc0);
     expect(read(nested)[0]).toBe('not MessagePack, or cut short');
@@ -238,8 +247,8 @@ describe('any bytes', () => {
     fc.assert(
       fc.property(noise, (bytes) => {
         read(bytes);
-        expect(decodeHolderFrame(goodOnes[0]!)).toEqual({ version: 2, ...holderFrame });
-        expect(decodeStoreFrame(goodOnes[1]!)).toEqual({ version: 2, ...storeFrame });
+        expect(decodeHolderFrame(goodOnes[0]!)).toEqual({ version: 3, ...holderFrame });
+        expect(decodeStoreFrame(goodOnes[1]!)).toEqual({ version: 3, ...storeFrame });
       }),
       { numRuns: 3_000 },
     );
@@ -270,8 +279,8 @@ describe('any bytes', () => {
 
   it('one wrong message spoils the whole frame: nothing of it is used', () => {
     for (const at of fromHolder.keys()) {
-      const tree = unpack(goodOnes[0]!) as unknown[][][];
-      tree[6]![at]!.push('one field too many');
+      const tree = unpack(goodOnes[0]!) as unknown[][][][][];
+      tree[5]![0]![2]![at]!.push('one field too many');
       expect(read(pack(tree))[0]).toMatch(/^\w+ has \d fields, not \d$/);
     }
   });

@@ -9,13 +9,21 @@ import { decodeHolderFrame, decodeStoreFrame, encodeHolderFrame, encodeStoreFram
 import { FrameError } from './fields.js';
 import { OtherVersionError } from './frame-head.js';
 import { limits } from './limits.js';
-import type { HolderFrame, HolderMessage, RefusalReason, StoreFrame, StoreMessage } from './messages.js';
+import type {
+  HolderFrame,
+  HolderMessage,
+  HolderPart,
+  RefusalReason,
+  StoreFrame,
+  StoreMessage,
+  StorePart,
+} from './messages.js';
 import { isAttributeName } from './session-id.js';
 
 // Properties take longer on a busy machine.
 vi.setConfig({ testTimeout: 60_000 });
 
-type Parts<F> = Omit<F, 'version'>;
+type Sent<F> = Omit<F, 'version'>;
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 const text = (value: string) => new TextEncoder().encode(value);
@@ -32,7 +40,8 @@ const refusal = (call: () => unknown): string => {
   throw new Error('nothing was thrown');
 };
 
-const holderFrame: Parts<HolderFrame> = {
+/** Of one part, with its sender. */
+const holderPart: HolderPart = {
   partition: 3,
   holder: 'h1',
   queue: 'q',
@@ -58,7 +67,7 @@ const holderFrame: Parts<HolderFrame> = {
     { kind: 'renew', n: 1 },
   ],
 };
-const storeFrame: Parts<StoreFrame> = {
+const storePart: StorePart = {
   partition: 3,
   epoch: 70_000,
   messages: [
@@ -78,55 +87,66 @@ const storeFrame: Parts<StoreFrame> = {
   ],
 };
 
+const fromHolder = (...parts: readonly Partial<HolderPart>[]): Sent<HolderFrame> => {
+  const { holder, queue } = { ...holderPart, ...parts[0] };
+  return { holder, queue, parts: parts.map((part) => ({ ...holderPart, ...part })) };
+};
+const fromStore = (...parts: readonly Partial<StorePart>[]): Sent<StoreFrame> => ({
+  key: 'k',
+  parts: parts.map((part) => ({ ...storePart, ...part })),
+});
+const holderFrame = fromHolder({}, { partition: 4, epoch: 0, messages: [{ kind: 'leave' }] });
+const storeFrame = fromStore({}, { partition: 4, epoch: 0, messages: [{ kind: 'disowned' }] });
+
 describe('the format', () => {
   it('of a frame from a holder is this, byte by byte', () => {
     expect(hex(encodeHolderFrame(holderFrame))).toBe(
-      '9702a16803a26831a17109939701a17307a96578636c75736976659301020392' +
-        'a161c40178cd3a989603a1739201cd012c0292a161c402787991a162940601c0c0',
+      '9603a16803a26831a17192930309939701a17307a96578636c75736976659301020392' +
+        'a161c40178cd3a989603a1739201cd012c0292a161c402787991a162940601c0c0' +
+        '930400919107',
     );
   });
 
   it('of a frame from a store is this, byte by byte', () => {
     expect(hex(encodeStoreFrame(storeFrame))).toBe(
-      '9502a17303ce00011170929a01a173079201cd012ca96578636c757369766593' +
-        '0102030092a161c4017891a162c39807a173a3676170c09201cd012c0402c0',
+      '9503a17303a16b929303ce00011170929a01a173079201cd012ca96578636c757369766593' +
+        '0102030092a161c4017891a162c39807a173a3676170c09201cd012c0402c0930400919109',
     );
   });
 
   it('is read as it is written', () => {
-    expect(decodeHolderFrame(travel(encodeHolderFrame(holderFrame)))).toEqual({ version: 2, ...holderFrame });
-    expect(decodeStoreFrame(travel(encodeStoreFrame(storeFrame)))).toEqual({ version: 2, ...storeFrame });
+    expect(decodeHolderFrame(travel(encodeHolderFrame(holderFrame)))).toEqual({ version: 3, ...holderFrame });
+    expect(decodeStoreFrame(travel(encodeStoreFrame(storeFrame)))).toEqual({ version: 3, ...storeFrame });
   });
 
   it('of large numbers and of values with any bytes is exact', () => {
     const most = limits.count;
     const messages: StoreMessage[] = [{ kind: 'committed', session: 's', token: [2 ** 32, most], seq: most }];
-    expect(decodeStoreFrame(encodeStoreFrame({ partition: 0, epoch: most, messages }))).toMatchObject({
-      epoch: most,
-      messages,
+    expect(decodeStoreFrame(encodeStoreFrame(fromStore({ epoch: most, messages })))).toMatchObject({
+      parts: [{ epoch: most, messages }],
     });
   });
 
   it('of numbers that were counted on from the highest that is read can be written', () => {
     const seq = limits.count + 1;
-    expect(() => encodeStoreFrame({ partition: 0, epoch: seq, messages: [] })).not.toThrow();
+    expect(() => encodeStoreFrame(fromStore({ epoch: seq, messages: [] }))).not.toThrow();
     const messages: HolderMessage[] = [
       { kind: 'commit', session: 's', token: [1, seq], seq, set: new Map(), removed: [] },
     ];
-    const bytes = encodeHolderFrame({ ...holderFrame, messages });
+    const bytes = encodeHolderFrame(fromHolder({ messages }));
     expect(refusal(() => decodeHolderFrame(bytes))).toBe('a list of 2 is no token within the limits');
   });
 
   it('names the message and the session that cannot be written', () => {
     const messages: HolderMessage[] = [{ kind: 'knock', session: 's', request: 1, waitMs: NaN, ageMs: 0 }];
-    expect(refusal(() => encodeHolderFrame({ ...holderFrame, messages }))).toBe(
+    expect(refusal(() => encodeHolderFrame(fromHolder({ messages })))).toBe(
       'knock of session "s": NaN is no waitMs within the limits',
     );
   });
 
   it('decoded values do not share memory with the bytes of the frame', () => {
     const bytes = travel(encodeHolderFrame(holderFrame));
-    const [, commit] = decodeHolderFrame(bytes).messages;
+    const [, commit] = decodeHolderFrame(bytes).parts[0]!.messages;
     bytes.fill(0);
     expect(commit).toMatchObject({ set: new Map([['a', text('xy')]]) });
   });
@@ -248,31 +268,33 @@ const anyStoreMessage: {
     detail: maybe(fc.string({ maxLength: 100 })),
   }),
   mismatch: fc.record({ kind: kind('mismatch'), store: count, holder: count }),
+  disowned: fc.record({ kind: kind('disowned') }),
 };
 
-const anyHolderFrame = fc.record({
-  partition: count,
-  holder: id,
-  queue: fc.string({ maxLength: 255 }),
-  epoch: count,
-  messages: fc.array(fc.oneof(...Object.values(anyHolderMessage)) as fc.Arbitrary<HolderMessage>, {
-    maxLength: 6,
-  }),
-});
-const anyStoreFrame = fc.record({
-  partition: count,
-  epoch: count,
-  messages: fc.array(fc.oneof(...Object.values(anyStoreMessage)) as fc.Arbitrary<StoreMessage>, {
-    maxLength: 6,
-  }),
-});
+const queue = fc.string({ maxLength: 255 });
+const partsOf = <M>(messages: readonly fc.Arbitrary<M>[]) =>
+  fc.array(
+    fc.record({
+      partition: count,
+      epoch: count,
+      messages: fc.array(fc.oneof(...messages), { maxLength: 6 }),
+    }),
+    { minLength: 1, maxLength: 4 },
+  );
+const anyHolderFrame = fc
+  .tuple(id, queue, partsOf<HolderMessage>(Object.values(anyHolderMessage)))
+  .map(([holder, replyTo, parts]): Sent<HolderFrame> => {
+    const sender = { holder, queue: replyTo };
+    return { ...sender, parts: parts.map((part) => ({ ...part, ...sender })) };
+  });
+const anyStoreFrame = fc.record({ key: queue, parts: partsOf<StoreMessage>(Object.values(anyStoreMessage)) });
 
 describe('a round trip', () => {
   it.each(Object.entries(anyHolderMessage))('brings back any %s', (_kind, message) => {
     fc.assert(
       fc.property(message as fc.Arbitrary<HolderMessage>, (one) => {
-        const frame = { ...holderFrame, messages: [one] };
-        expect(decodeHolderFrame(travel(encodeHolderFrame(frame))).messages).toEqual([one]);
+        const frame = fromHolder({ messages: [one] });
+        expect(decodeHolderFrame(travel(encodeHolderFrame(frame))).parts[0]!.messages).toEqual([one]);
       }),
     );
   });
@@ -280,20 +302,17 @@ describe('a round trip', () => {
   it.each(Object.entries(anyStoreMessage))('brings back any %s', (_kind, message) => {
     fc.assert(
       fc.property(message as fc.Arbitrary<StoreMessage>, (one) => {
-        const frame = { ...storeFrame, messages: [one] };
-        expect(decodeStoreFrame(travel(encodeStoreFrame(frame))).messages).toEqual([one]);
+        const frame = fromStore({ messages: [one] });
+        expect(decodeStoreFrame(travel(encodeStoreFrame(frame))).parts[0]!.messages).toEqual([one]);
       }),
     );
   });
 
   it('brings back any frame', () => {
     fc.assert(
-      fc.property(anyHolderFrame, anyStoreFrame, (fromHolder, fromStore) => {
-        expect(decodeHolderFrame(travel(encodeHolderFrame(fromHolder)))).toEqual({
-          version: 2,
-          ...fromHolder,
-        });
-        expect(decodeStoreFrame(travel(encodeStoreFrame(fromStore)))).toEqual({ version: 2, ...fromStore });
+      fc.property(anyHolderFrame, anyStoreFrame, (holders, stores) => {
+        expect(decodeHolderFrame(travel(encodeHolderFrame(holders)))).toEqual({ version: 3, ...holders });
+        expect(decodeStoreFrame(travel(encodeStoreFrame(stores)))).toEqual({ version: 3, ...stores });
       }),
     );
   });
@@ -309,7 +328,7 @@ describe('bytes that are not a frame', () => {
       }
     }
   };
-  const wire = (...messages: unknown[]) => pack([2, 'h', 0, 'h1', 'q', 0, messages]);
+  const wire = (...messages: unknown[]) => pack([3, 'h', 0, 'h1', 'q', [[0, 0, messages]]]);
 
   it('every frame cut short is refused', () => {
     for (const [bytes, decode] of [
@@ -331,8 +350,8 @@ describe('bytes that are not a frame', () => {
     fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), decodeEither), { numRuns: 5_000 });
     const damage = fc.array(fc.tuple(fc.nat(), fc.nat(255)), { minLength: 1, maxLength: 4 });
     fc.assert(
-      fc.property(anyHolderFrame, anyStoreFrame, damage, (fromHolder, fromStore, changes) => {
-        for (const bytes of [encodeHolderFrame(fromHolder), encodeStoreFrame(fromStore)]) {
+      fc.property(anyHolderFrame, anyStoreFrame, damage, (holders, stores, changes) => {
+        for (const bytes of [encodeHolderFrame(holders), encodeStoreFrame(stores)]) {
           for (const [at, byte] of changes) bytes[at % bytes.length] = byte;
           decodeEither(bytes);
         }
@@ -353,7 +372,7 @@ describe('bytes that are not a frame', () => {
       fc.property(fc.nat(5), fc.nat(7), anything, anything, (part, at, something, other) => {
         const message: unknown[] = [1, 's', 1, 'exclusive', null, null, 100];
         message[at] = something;
-        const frame: unknown[] = [2, 'h', 0, 'h1', 'q', 0, [message]];
+        const frame: unknown[] = [3, 'h', 0, 'h1', 'q', [[0, 0, [message]]]];
         if (part < 5) frame[part] = other;
         let bytes: Uint8Array;
         try {
@@ -384,6 +403,17 @@ describe('bytes that are not a frame', () => {
     refusal(() => decodeStoreFrame(Uint8Array.from(bytes)));
   });
 
+  it.each([
+    ['no part', [], 'a frame without parts'],
+    ['a part that is no list', [5], '5 is no part'],
+    ['a part with too much in it', [[0, 0, [], 1]], 'a list of 4 is no part'],
+    ['another partition in its head', [[1, 0, []]], 'the head names another partition than the first part'],
+    ['messages that are none', [[0, 0, 'a']], 'messages are not an array'],
+  ])('a frame with %s is refused, saying what is wrong', (_what, parts, said) => {
+    expect(refusal(() => decodeHolderFrame(pack([3, 'h', 0, 'h1', 'q', parts])))).toBe(said);
+    expect(refusal(() => decodeStoreFrame(pack([3, 's', 0, 'k', parts])))).toBe(said);
+  });
+
   describe('a frame of another version', () => {
     const other = (bytes: Uint8Array, decode: (bytes: Uint8Array) => unknown) => {
       try {
@@ -395,35 +425,38 @@ describe('bytes that are not a frame', () => {
     };
     const later = { some: 'thing', that: new Map([[1, 'no version knows yet']]) };
 
-    it.each([1, 3, 127])(
+    it.each([1, 2, 127])(
       'of a holder names version %i, the holder and its queue, whatever follows',
       (spoken) => {
         const bytes = pack([spoken, 'h', 3, 'h1', 'q.1', later, later]);
         const frame = { version: spoken, partition: 3, holder: 'h1', queue: 'q.1' };
         expect(other(bytes, decodeHolderFrame)).toEqual(frame);
         expect(refusal(() => decodeHolderFrame(bytes))).toBe(
-          `protocol version ${spoken}: this program speaks 2 alone`,
+          `protocol version ${spoken}: this program speaks 3 alone`,
         );
       },
     );
 
     it('of a store names its version and its partition', () => {
-      expect(other(pack([3, 's', 7, later]), decodeStoreFrame)).toEqual({ version: 3, partition: 7 });
+      expect(other(pack([4, 's', 7, later]), decodeStoreFrame)).toEqual({ version: 4, partition: 7 });
     });
 
-    it('as version 1 had them is read on both sides', () => {
+    it('as versions 1 and 2 had them is read on both sides', () => {
       const acquire = [1, 's', 1, 'exclusive', null, null, 1];
+      const second = pack([2, 'h', 6, 'h1', 'q', 0, [acquire]]);
+      expect(other(second, decodeHolderFrame)).toMatchObject({ version: 2, partition: 6, queue: 'q' });
+      expect(other(pack([2, 's', 6, 70_000, []]), decodeStoreFrame)).toEqual({ version: 2, partition: 6 });
       expect(other(pack([1, 'h', 0, 'h1', 'q', [acquire]]), decodeHolderFrame)).toMatchObject({ queue: 'q' });
       expect(other(pack([1, 's', 0, 70_000, []]), decodeStoreFrame)).toEqual({ version: 1, partition: 0 });
     });
 
     it.each([
-      ['without the head', [3, 'h', 'whatever it has']],
-      ['with a head that has something else in its places', [3, 'h', 'a', 'b c', 5, []]],
-      ['with more behind its id than an id may have', [3, 'h', 0, 'x'.repeat(5_000), 'q', []]],
-      ['for the other side', [3, 'x', 0, 'h1', 'q']],
+      ['without the head', [4, 'h', 'whatever it has']],
+      ['with a head that has something else in its places', [4, 'h', 'a', 'b c', 5, []]],
+      ['with more behind its id than an id may have', [4, 'h', 0, 'x'.repeat(5_000), 'q', []]],
+      ['for the other side', [4, 'x', 0, 'h1', 'q']],
     ])('%s is refused, naming both versions', (_what, frame) => {
-      const message = 'protocol version 3: this program speaks 2 alone';
+      const message = 'protocol version 4: this program speaks 3 alone';
       for (const decode of [decodeHolderFrame, decodeStoreFrame]) {
         expect(refusal(() => decode(pack(frame)))).toBe(message);
         expect(other(pack(frame), decode)).toBeUndefined();
@@ -479,16 +512,15 @@ describe('bytes that are not a frame', () => {
 });
 
 describe('limits', () => {
-  const commit = (set: ReadonlyMap<string, Uint8Array>, removed: string[] = []): Parts<HolderFrame> => ({
-    ...holderFrame,
-    messages: [{ kind: 'commit', session: 's', token: [1, 1], seq: 1, set, removed }],
-  });
+  const commit = (set: ReadonlyMap<string, Uint8Array>, removed: string[] = []): Sent<HolderFrame> =>
+    fromHolder({ messages: [{ kind: 'commit', session: 's', token: [1, 1], seq: 1, set, removed }] });
   const bytesOf = (length: number) => new Uint8Array(length);
   const many = (length: number) => Array.from({ length }, (_, i) => `n${i}`);
 
   it('values that reach them pass', () => {
     const set = new Map(many(4).map((one) => [one, bytesOf(limits.valueBytes)]));
-    const [message] = decodeHolderFrame(encodeHolderFrame(commit(set, many(limits.attributes)))).messages;
+    const [part] = decodeHolderFrame(encodeHolderFrame(commit(set, many(limits.attributes)))).parts;
+    const [message] = part!.messages;
     if (message?.kind !== 'commit') throw new Error('no commit');
     expect([...message.set].map(([, value]) => value.length)).toEqual(
       [1, 1, 1, 1].map(() => limits.valueBytes),
@@ -518,26 +550,30 @@ describe('limits', () => {
 
   it('too many messages are refused', () => {
     const messages = Array.from({ length: limits.frameMessages + 1 }, () => [7]);
-    expect(refusal(() => decodeHolderFrame(pack([2, 'h', 0, 'h1', 'q', 0, messages])))).toBe(
-      '16385 messages in a frame',
+    const of = (...parts: unknown[]) => pack([3, 'h', 0, 'h1', 'q', parts]);
+    expect(refusal(() => decodeHolderFrame(of([0, 0, messages])))).toBe(
+      'more than 16384 messages in a frame',
     );
+    const [some, others] = [messages.slice(9_000), messages.slice(0, 9_000)];
+    expect(refusal(() => decodeHolderFrame(of([0, 0, some], [1, 0, others])))).toMatch(
+      /more than .* messages/,
+    );
+    const parts = Array.from({ length: limits.frameParts + 1 }, () => [0, 0, []]);
+    expect(refusal(() => decodeHolderFrame(of(...parts)))).toBe('more than 1024 parts in a frame');
   });
 
   it('a frame beyond its limit is neither sent nor read', () => {
     const messages = many(3).flatMap((session) =>
-      commit(new Map(many(3).map((one) => [one, bytesOf(limits.valueBytes)]))).messages.map((one) => ({
-        ...one,
-        session,
-      })),
+      commit(new Map(many(3).map((one) => [one, bytesOf(limits.valueBytes)]))).parts[0]!.messages.map(
+        (one) => ({ ...one, session }),
+      ),
     ) as HolderMessage[];
-    expect(refusal(() => encodeHolderFrame({ ...holderFrame, messages }))).toMatch(
-      /^a frame of 9\d{6} bytes$/,
-    );
+    expect(refusal(() => encodeHolderFrame(fromHolder({ messages })))).toMatch(/^a frame of 9\d{6} bytes$/);
     expect(refusal(() => decodeHolderFrame(bytesOf(limits.frameBytes + 1)))).toBe('a frame of 8388609 bytes');
   });
 
   it('our own mistakes are not sent', () => {
-    expect(refusal(() => encodeHolderFrame({ ...holderFrame, partition: -1 }))).toContain('is no count');
-    expect(refusal(() => encodeStoreFrame({ ...storeFrame, epoch: 0.5 }))).toContain('is no count');
+    expect(refusal(() => encodeHolderFrame(fromHolder({ partition: -1 })))).toContain('is no count');
+    expect(refusal(() => encodeStoreFrame(fromStore({ epoch: 0.5 })))).toContain('is no count');
   });
 });

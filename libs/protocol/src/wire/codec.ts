@@ -1,8 +1,9 @@
 /**
- * Turns frames into bytes and back. A frame is the MessagePack array
- * `[version, direction, partition, …header, messages]`. A message is the array `[kind, …fields]`. So names
- * cost nothing on the wire. Attribute values pass through as opaque bytes. The decoder checks each field of a
- * frame against the limits. A frame that breaks one is a `FrameError`. It is never parsed in part.
+ * Turns frames into bytes and back. A frame is a MessagePack array. It has a head, which names the first
+ * partition, and the list of its parts. A part is the array `[partition, epoch, messages]`. A message is the
+ * array `[kind, …fields]`. So names cost nothing on the wire. Attribute values pass through as opaque bytes.
+ * The decoder checks each field of a frame against the limits. A frame that breaks one is a `FrameError`. It
+ * is never parsed in part.
  */
 import { Packr, Unpackr } from 'msgpackr';
 import * as field from './fields.js';
@@ -10,43 +11,42 @@ import { FrameError, shown, type Field } from './fields.js';
 import { checkVersion } from './frame-head.js';
 import { limits } from './limits.js';
 import { protocolVersion } from './messages.js';
-import type { HolderFrame, HolderMessage, StoreFrame, StoreMessage } from './messages.js';
+import type { HolderFrame, HolderMessage, Part, StoreFrame, StoreMessage } from './messages.js';
 import { checkPlain } from './msgpack.js';
+
+/** A holder's frame before it is encoded. */
+export interface SentHolderFrame {
+  readonly holder: string;
+  readonly queue: string;
+  readonly parts: readonly Part<HolderMessage>[];
+}
 
 /**
  * Throws a `FrameError` when a field breaks its limits. So a side sends nothing that the other would refuse.
  */
-export function encodeHolderFrame(frame: Omit<HolderFrame, 'version'>): Uint8Array {
-  const { partition, holder, queue, epoch, messages } = frame;
-  const head = [field.count.write(partition), field.id.write(holder), field.queue.write(queue)];
-  return pack([
-    protocolVersion,
-    'h',
-    ...head,
-    field.count.write(epoch),
-    messages.map((m) => toWire(m, holderMessages)),
-  ]);
+export function encodeHolderFrame({ holder, queue, parts }: SentHolderFrame): Uint8Array {
+  const sender = [field.id.write(holder), field.queue.write(queue)];
+  return pack([protocolVersion, 'h', firstOf(parts), ...sender, partsToWire(parts, holderMessages)]);
 }
 
 /** Throws a `FrameError` when a field breaks its limits. */
-export function encodeStoreFrame(frame: Omit<StoreFrame, 'version'>): Uint8Array {
-  const { partition, epoch, messages } = frame;
-  const head = [field.count.write(partition), field.count.write(epoch)];
-  return pack([protocolVersion, 's', ...head, messages.map((m) => toWire(m, storeMessages))]);
+export function encodeStoreFrame({ key, parts }: Omit<StoreFrame, 'version'>): Uint8Array {
+  const wire = partsToWire(parts, storeMessages);
+  return pack([protocolVersion, 's', firstOf(parts), field.queue.write(key), wire]);
 }
 
 /**
  * Throws a `FrameError` that names the fault. A frame of another protocol version is an `OtherVersionError`.
  */
 export function decodeHolderFrame(bytes: Uint8Array): HolderFrame {
-  const [partition, holder, queue, epoch, messages] = unpack(bytes, 'h', 5);
+  const [first, sender, replyTo, wire] = unpack(bytes, 'h', 6);
+  const [holder, queue] = [field.id.read(sender), field.queue.read(replyTo)];
+  const parts = partsFromWire(wire, first, holderKinds) as Part<HolderMessage>[];
   return {
     version: protocolVersion,
-    partition: field.count.read(partition),
-    holder: field.id.read(holder),
-    queue: field.queue.read(queue),
-    epoch: field.count.read(epoch),
-    messages: list(messages).map((wire) => fromWire(wire, holderKinds) as HolderMessage),
+    holder,
+    queue,
+    parts: parts.map(({ partition, epoch, messages }) => ({ partition, epoch, messages, holder, queue })),
   };
 }
 
@@ -54,13 +54,47 @@ export function decodeHolderFrame(bytes: Uint8Array): HolderFrame {
  * Throws a `FrameError` that names the fault. A frame of another protocol version is an `OtherVersionError`.
  */
 export function decodeStoreFrame(bytes: Uint8Array): StoreFrame {
-  const [partition, epoch, messages] = unpack(bytes, 's', 3);
-  return {
-    version: protocolVersion,
-    partition: field.count.read(partition),
-    epoch: field.count.read(epoch),
-    messages: list(messages).map((wire) => fromWire(wire, storeKinds) as StoreMessage),
-  };
+  const [first, key, wire] = unpack(bytes, 's', 5);
+  const parts = partsFromWire(wire, first, storeKinds) as Part<StoreMessage>[];
+  return { version: protocolVersion, key: field.queue.read(key), parts };
+}
+
+// Parts. ----------------------------------------------------------------------------------------------------
+
+/** The partition that the head names. */
+function firstOf([first]: readonly Part<HolderMessage | StoreMessage>[]): unknown {
+  if (!first) throw new FrameError('a frame without parts');
+  return field.count.write(first.partition);
+}
+
+function partsToWire<M extends HolderMessage | StoreMessage>(
+  parts: readonly Part<M>[],
+  table: Table<M>,
+): unknown[] {
+  return parts.map(({ partition, epoch, messages }) => [
+    field.count.write(partition),
+    field.count.write(epoch),
+    messages.map((message) => toWire(message, table)),
+  ]);
+}
+
+function partsFromWire(wire: unknown, first: unknown, kinds: Kinds): Part<HolderMessage | StoreMessage>[] {
+  const parts = list(wire, limits.frameParts, 'parts');
+  if (parts.length === 0) throw new FrameError('a frame without parts');
+  let left = limits.frameMessages;
+  const read = parts.map((part) => {
+    if (!Array.isArray(part) || part.length !== 3) throw new FrameError(`${shown(part)} is no part`);
+    const messages = list(part[2], left, 'messages');
+    left -= messages.length;
+    return {
+      partition: field.count.read(part[0]),
+      epoch: field.count.read(part[1]),
+      messages: messages.map((message) => fromWire(message, kinds) as HolderMessage | StoreMessage),
+    };
+  });
+  if (read[0]?.partition !== first)
+    throw new FrameError('the head names another partition than the first part');
+  return read;
 }
 
 // The table of messages: kind → code and fields, in wire order. New fields go to the end. -------------------
@@ -180,6 +214,7 @@ const storeMessages: Table<StoreMessage> = {
     },
   },
   mismatch: { code: 8, fields: { store: field.count, holder: field.count } },
+  disowned: { code: 9, fields: {} },
 };
 
 type AnyRow = { readonly code: number; readonly fields: Readonly<Record<string, Field<unknown>>> };
@@ -235,7 +270,7 @@ function pack(frame: unknown[]): Uint8Array {
   return bytes;
 }
 
-function unpack(bytes: Uint8Array, direction: 'h' | 's', headers: number): unknown[] {
+function unpack(bytes: Uint8Array, direction: 'h' | 's', length: number): unknown[] {
   if (bytes.length > limits.frameBytes) throw new FrameError(`a frame of ${bytes.length} bytes`);
   checkVersion(bytes, direction);
   checkPlain(bytes);
@@ -250,12 +285,12 @@ function unpack(bytes: Uint8Array, direction: 'h' | 's', headers: number): unkno
     throw new FrameError(`protocol version ${shown(frame[0])}: this program speaks ${protocolVersion} alone`);
   }
   if (frame[1] !== direction) throw new FrameError('a frame for the other side');
-  if (frame.length !== headers + 2) throw new FrameError(`${frame.length} parts, not ${headers + 2}`);
+  if (frame.length !== length) throw new FrameError(`${frame.length} fields, not ${length}`);
   return frame.slice(2);
 }
 
-function list(messages: unknown): unknown[] {
-  if (!Array.isArray(messages)) throw new FrameError('messages are not an array');
-  if (messages.length > limits.frameMessages) throw new FrameError(`${messages.length} messages in a frame`);
-  return messages;
+function list(wire: unknown, max: number, what: string): unknown[] {
+  if (!Array.isArray(wire)) throw new FrameError(`${what} are not an array`);
+  if (wire.length > max) throw new FrameError(`more than ${max} ${what} in a frame`);
+  return wire;
 }

@@ -5,7 +5,8 @@
  *     from a holder:   version, 'h', partition, holder, reply queue
  *     from a store:    version, 's', partition
  *
- * The version is one byte, below 128. The parts after the head may be anything.
+ * The version is one byte, below 128. What follows the head may be anything. A frame may have messages for
+ * several partitions. The head names the first of them.
  */
 import { Unpackr } from 'msgpackr';
 import * as field from './fields.js';

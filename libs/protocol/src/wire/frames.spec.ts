@@ -1,10 +1,20 @@
 /** How the messages of a turn become frames. */
 import { describe, expect, it } from 'vitest';
-import { encodeHolderFrame, encodeStoreFrame } from './codec.js';
-import { intoFrames } from './frames.js';
+import { decodeHolderFrame, encodeHolderFrame, encodeStoreFrame } from './codec.js';
+import { FrameError } from './fields.js';
+import { encodeFrames, FrameTooLargeError, intoFrames as partsIntoFrames } from './frames.js';
 import { limits } from './limits.js';
-import type { Acquire, Cancel, Commit, Grant, HolderMessage, StoreMessage } from './messages.js';
+import type { Acquire, Cancel, Commit, Grant, HolderMessage, Part, StoreMessage } from './messages.js';
 
+const part = <M extends HolderMessage | StoreMessage>(messages: readonly M[], partition = 0): Part<M> => ({
+  partition,
+  epoch: 1,
+  messages,
+});
+/** The messages of each frame, when all are for one partition. */
+const intoFrames = <M extends HolderMessage | StoreMessage>(messages: readonly M[], maxBytes?: number) =>
+  partsIntoFrames([part(messages)], maxBytes).map((frame) => frame.flatMap((one) => one.messages));
+const sent = { holder: 'h', queue: 'q' };
 const acquire = (request: number): Acquire => ({
   kind: 'acquire',
   session: 's',
@@ -71,7 +81,7 @@ describe('intoFrames', () => {
     const all = Array.from({ length: limits.listed }, () => [id, [2 ** 50, 2 ** 50], 2 ** 50] as const);
     const renewals = Array.from({ length: 49 }, (_, n) => ({ kind: 'renew', n, reclaim: all }) as const);
     for (const messages of intoFrames<HolderMessage>(renewals))
-      encodeHolderFrame({ partition: 0, holder: 'h', queue: 'q', epoch: 0, messages });
+      encodeHolderFrame({ ...sent, parts: [part(messages)] });
   });
 
   it('gives a message beyond the target a frame of its own', () => {
@@ -112,8 +122,56 @@ describe('intoFrames', () => {
     for (let i = 0; i < 3_000; i++) {
       fromStore.push({ kind: 'refused', session: 's', why: 'too-many-waiters', request: i, detail });
     }
-    for (const messages of intoFrames(fromStore)) encodeStoreFrame({ partition: 0, epoch: 1, messages });
-    for (const messages of intoFrames(fromHolder))
-      encodeHolderFrame({ partition: 0, holder: 'h', queue: 'q', epoch: 0, messages });
+    for (const messages of intoFrames(fromStore)) encodeStoreFrame({ key: '', parts: [part(messages)] });
+    for (const messages of intoFrames(fromHolder)) encodeHolderFrame({ ...sent, parts: [part(messages)] });
+  });
+});
+
+describe('a turn with messages for several partitions', () => {
+  const shape = (frames: readonly (readonly Part<HolderMessage>[])[]) =>
+    frames.map((frame) =>
+      frame.map(({ partition, messages }) => `${partition}: ${messages.map(({ kind }) => kind).join(' ')}`),
+    );
+
+  it('is one frame with a part for each', () => {
+    const turn = [part([commit(1), commit(2)], 3), part<HolderMessage>([], 4), part([cancel(1)], 5)];
+    expect(shape(partsIntoFrames<HolderMessage>(turn))).toEqual([['3: commit commit', '5: cancel']]);
+  });
+
+  it('begins another frame within a part, or between two, where one would grow too large', () => {
+    const half = limits.frameTargetBytes / 2;
+    const turn = [part([commit(1, half), commit(2, half)], 3), part([commit(3, half)], 4)];
+    expect(shape(partsIntoFrames(turn))).toEqual([['3: commit'], ['3: commit'], ['4: commit']]);
+  });
+
+  it('begins another frame beyond the limit of parts, and separates no cancel from its renewal', () => {
+    const turn = Array.from({ length: limits.frameParts + 1 }, (_, partition) =>
+      part<HolderMessage>([cancel(1), { kind: 'renew', n: 1 }], partition),
+    );
+    const frames = shape(partsIntoFrames(turn));
+    expect(frames.map(({ length }) => length)).toEqual([limits.frameParts, 1]);
+    expect(new Set(frames.flat().map((one) => one.split(': ')[1]))).toEqual(new Set(['cancel renew']));
+  });
+
+  it('keeps requests in frames of their own', () => {
+    const turn = [part<HolderMessage>([cancel(1), acquire(2)], 3), part<HolderMessage>([acquire(3)], 4)];
+    expect(shape(partsIntoFrames(turn))).toEqual([['3: cancel'], ['3: acquire', '4: acquire']]);
+  });
+
+  it('loses only the message that cannot be sent, and says of which partition it is', () => {
+    const turn = [part([commit(1), commit(2, 5_000), commit(3)], 3), part([commit(4), commit(NaN)], 4)];
+    const failed: unknown[] = [];
+    const frames = encodeFrames(
+      turn,
+      (parts) => encodeHolderFrame({ ...sent, parts }),
+      ({ seq }, error, { partition }) => failed.push([partition, seq, error.constructor]),
+      2_000,
+    );
+    expect(failed).toEqual([
+      [3, 2, FrameTooLargeError],
+      [4, NaN, FrameError],
+    ]);
+    const read = frames.flatMap((bytes) => [...decodeHolderFrame(bytes).parts]);
+    expect(read.flatMap(({ messages }) => messages.map((one) => 'seq' in one && one.seq))).toEqual([1, 3, 4]);
   });
 });

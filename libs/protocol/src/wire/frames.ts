@@ -1,36 +1,55 @@
 /**
- * Packs the messages of one turn into frames. Acquires and knocks travel in frames of their own, since the
- * store acknowledges such a frame only when all of it is settled. No frame grows far beyond
- * `limits.frameTargetBytes`. The order is kept. A renewal is in one frame with the cancels and empty releases
- * before it, since its answer shows that the store received them (rule 12).
+ * Packs the messages of one turn into frames, with a part for each partition. Acquires and knocks travel in
+ * frames of their own, since the store acknowledges such a frame only when all of it is settled. No frame
+ * grows far beyond `limits.frameTargetBytes`. The order is kept. A renewal is in one frame with the cancels
+ * and empty releases before it, since its answer shows that the store received them (rule 12).
  */
 import { limits } from './limits.js';
-import type { HolderMessage, StoreMessage } from './messages.js';
+import type { HolderMessage, Part, StoreMessage } from './messages.js';
 
 /** No frame grows far beyond `maxBytes` either. A single message that is larger goes alone. */
 export function intoFrames<M extends HolderMessage | StoreMessage>(
-  messages: readonly M[],
+  turn: readonly Part<M>[],
   maxBytes = Infinity,
-): M[][] {
-  const targetBytes = Math.min(limits.frameTargetBytes, maxBytes);
-  const frames: M[][] = [];
-  let frame: M[] = [];
-  let bytes = 0;
-  let parked: string | undefined;
-  for (const message of messages) {
+): Part<M>[][] {
+  const frames = new Frames<M>(Math.min(limits.frameTargetBytes, maxBytes));
+  for (const part of turn) for (const message of part.messages) frames.add(message, part);
+  return frames.done;
+}
+
+class Frames<M extends HolderMessage | StoreMessage> {
+  readonly done: (Part<M> & { readonly messages: M[] })[][] = [];
+  /** Of the last frame. */
+  private bytes = 0;
+  private count = 0;
+  private parked: string | undefined;
+  private last: M | undefined;
+  /** The part that the last message came from. */
+  private from: Part<M> | undefined;
+
+  constructor(private readonly targetBytes: number) {}
+
+  add(message: M, part: Part<M>): void {
     const size = sizeOf(message);
     const parks = message.kind === 'acquire' || message.kind === 'knock' ? message.kind : undefined;
-    const isLarge = bytes + size > targetBytes && !isBoundToNext(frame.at(-1));
-    const full = isLarge || frame.length >= limits.frameMessages;
-    if (frame.length === 0 || full || parks !== parked) {
-      frames.push((frame = []));
-      bytes = 0;
-      parked = parks;
+    const isLarge = this.bytes + size > this.targetBytes && !isBoundToNext(this.last);
+    const isFullOfParts = this.from !== part && this.done.at(-1)?.length === limits.frameParts;
+    const isFull = isFullOfParts || this.count >= limits.frameMessages;
+    if (this.count === 0 || isLarge || isFull || parks !== this.parked) {
+      this.done.push([]);
+      this.bytes = 0;
+      this.count = 0;
+      this.parked = parks;
+      this.from = undefined;
     }
-    frame.push(message);
-    bytes += size;
+    const frame = this.done.at(-1)!;
+    if (this.from !== part) frame.push({ ...part, messages: [] });
+    this.from = part;
+    frame.at(-1)!.messages.push(message);
+    this.bytes += size;
+    this.count++;
+    this.last = message;
   }
-  return frames;
 }
 
 /** A single message is larger than the broker takes. */
@@ -41,28 +60,40 @@ export class FrameTooLargeError extends Error {
 }
 
 /**
- * Encodes messages, in one frame where that is possible. It leaves out a message that cannot be encoded or
- * takes more than `maxBytes`, and calls `failed` with it. So a wrong value does not stop the other messages.
+ * Encodes parts, in one frame where that is possible. It leaves out a message that cannot be encoded or takes
+ * more than `maxBytes`, and calls `failed` with it. So a wrong value does not stop the other messages.
  */
 export function encodeFrames<M extends HolderMessage | StoreMessage>(
-  messages: readonly M[],
-  encode: (messages: readonly M[]) => Uint8Array,
-  failed: (message: M, error: Error) => void,
+  parts: readonly Part<M>[],
+  encode: (parts: readonly Part<M>[]) => Uint8Array,
+  failed: (message: M, error: Error, of: Part<M>) => void,
   maxBytes = Infinity,
 ): Uint8Array[] {
   try {
-    const bytes = encode(messages);
+    const bytes = encode(parts);
     if (bytes.length > maxBytes) throw new FrameTooLargeError(bytes.length, maxBytes);
     return [bytes];
   } catch (error) {
-    const half = messages.length >> 1;
-    if (half > 0)
-      return [messages.slice(0, half), messages.slice(half)].flatMap((part) =>
-        encodeFrames(part, encode, failed, maxBytes),
-      );
-    failed(messages[0]!, error as Error);
+    const halves = halvesOf(parts);
+    if (halves) return halves.flatMap((half) => encodeFrames(half, encode, failed, maxBytes));
+    const [part] = parts;
+    failed(part!.messages[0]!, error as Error, part!);
     return [];
   }
+}
+
+/** Undefined when there is one message left. */
+function halvesOf<M extends HolderMessage | StoreMessage>(
+  parts: readonly Part<M>[],
+): readonly (readonly Part<M>[])[] | undefined {
+  const middle = parts.length >> 1;
+  if (middle > 0) return [parts.slice(0, middle), parts.slice(middle)];
+  const [part] = parts;
+  const { messages } = part!;
+  const half = messages.length >> 1;
+  if (half === 0) return undefined;
+  const of = (some: readonly M[]): readonly Part<M>[] => [{ ...part!, messages: some }];
+  return [of(messages.slice(0, half)), of(messages.slice(half))];
 }
 
 /** A message without an answer of its own. It shares the frame of the renewal behind it. */

@@ -5,8 +5,10 @@
 export const limits = {
   /** Bytes of one frame. */
   frameBytes: 8 * 1024 * 1024,
-  /** Messages in one frame. */
+  /** Messages in one frame, in all its parts together. */
   frameMessages: 16_384,
+  /** Parts of one frame. There are as many partitions at most. */
+  frameParts: 1_024,
   /** A sender begins another frame after this many bytes. So a frame stays well below `frameBytes`. */
   frameTargetBytes: 256 * 1024,
   /** Characters of a session's id, of a holder's id and of a queue's name. */

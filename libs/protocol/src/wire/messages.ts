@@ -1,11 +1,11 @@
 /**
- * The messages of protocol version 2, as values. Holders and stores exchange frames. A frame has all messages
- * that one turn of the event loop produced for one destination. docs/PROTOCOL.md has the rules of the
- * messages.
+ * The messages of protocol version 3, as values. Holders and stores exchange frames. A frame has all messages
+ * that one turn of the event loop produced for one destination, in a part for each partition.
+ * docs/PROTOCOL.md has the rules of the messages.
  */
 import type { Token, Version } from './order.js';
 
-export const protocolVersion = 2;
+export const protocolVersion = 3;
 
 /** A change of a session's attributes: new values, as encoded bytes, and removed names. */
 export interface ChangeSet {
@@ -15,25 +15,40 @@ export interface ChangeSet {
 
 export const noChanges: ChangeSet = { set: new Map(), removed: [] };
 
-/** A frame from a holder. Its answers go to `queue`, which is a new one with each connection. */
-export interface HolderFrame {
-  readonly version: typeof protocolVersion;
+/** The messages of one partition in a frame, in order. */
+export interface Part<M extends HolderMessage | StoreMessage> {
   readonly partition: number;
-  readonly holder: string;
-  readonly queue: string;
   /**
-   * The highest epoch of the partition that the holder knows (rule 13). It is 0 when the holder knows none.
+   * In a holder's frame the highest epoch of the partition that the holder knows. It is 0 when the holder
+   * knows none. In a store's frame the epoch for which the store speaks (rule 13).
    */
   readonly epoch: number;
-  readonly messages: readonly HolderMessage[];
+  readonly messages: readonly M[];
 }
 
-/** A frame from a store. It bears the partition and the epoch for which the store speaks (rule 13). */
+/** A part from a holder, with what the frame tells of its sender. */
+export interface HolderPart extends Part<HolderMessage> {
+  readonly holder: string;
+  /** The answers go there. It is a new one with each connection. */
+  readonly queue: string;
+}
+
+export type StorePart = Part<StoreMessage>;
+
+/** A frame from a holder. It has one part at least. */
+export interface HolderFrame {
+  readonly version: typeof protocolVersion;
+  readonly holder: string;
+  readonly queue: string;
+  readonly parts: readonly HolderPart[];
+}
+
+/** A frame from a store. */
 export interface StoreFrame {
   readonly version: typeof protocolVersion;
-  readonly partition: number;
-  readonly epoch: number;
-  readonly messages: readonly StoreMessage[];
+  /** Leads to the store's own queue. It is empty while the store has none (rule 22). */
+  readonly key: string;
+  readonly parts: readonly StorePart[];
 }
 
 // Holder to store. ------------------------------------------------------------------------------------------
@@ -138,7 +153,8 @@ export interface Knock {
 
 // Store to holder. ------------------------------------------------------------------------------------------
 
-export type StoreMessage = Grant | Recall | Committed | Released | Renewed | Revoked | Refused | Mismatch;
+export type StoreMessage =
+  Grant | Recall | Committed | Released | Renewed | Revoked | Refused | Mismatch | Disowned;
 
 /**
  * The lock, with the session's state. The state is the attributes in `set` and those in `keep`, which have
@@ -275,4 +291,12 @@ export interface Mismatch {
   /** The version of the store, and that of the holder's frame. */
   readonly store: number;
   readonly holder: number;
+}
+
+/**
+ * Messages of the partition came to the store's own queue, but the store does not own the partition. It has
+ * dropped them (rule 22). The epoch of such a part is 0.
+ */
+export interface Disowned {
+  readonly kind: 'disowned';
 }

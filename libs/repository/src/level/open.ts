@@ -1,6 +1,7 @@
-/** Opens LevelDB, or only checks its lock. */
+/** Opens LevelDB, checks its lock, and writes a batch. */
 import type { ClassicLevel } from 'classic-level';
 import { explained } from './directory.js';
+import type { Row } from './rows.js';
 import { InUseError } from '../repository.js';
 
 export type Level = ClassicLevel<string, Uint8Array>;
@@ -15,6 +16,19 @@ export async function makeLevel(
 ): Promise<Level> {
   const { ClassicLevel } = await import('classic-level');
   return new ClassicLevel(place, { keyEncoding: 'utf8', valueEncoding: 'view', ...options });
+}
+
+/**
+ * Writes all rows or none. A chained batch takes a third of the time of `batch` with an array, which copies
+ * each row and looks up its members by their names.
+ */
+export async function writeRows(level: Level, rows: readonly Row[], sync: boolean): Promise<void> {
+  const batch = level.batch();
+  for (const row of rows) {
+    if (row.type === 'put') batch.put(row.key, row.value);
+    else batch.del(row.key);
+  }
+  await batch.write({ sync });
 }
 
 /**

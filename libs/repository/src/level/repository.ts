@@ -23,7 +23,7 @@ import {
   unlockDirectory,
 } from './directory.js';
 import { GenerationFile } from './generation.js';
-import { makeLevel, type Level } from './open.js';
+import { makeLevel, writeRows, type Level } from './open.js';
 import { DirectoryOwner } from './owner.js';
 import { checkEveryMsLimits } from './stamp.js';
 import { dueOf, keys, LAYOUT, parse, put, sessionOf, type PartitionRow, type Row } from './rows.js';
@@ -228,7 +228,7 @@ export class LevelRepository implements SessionRepository {
   private async write(rows: Row[], sync: boolean): Promise<void> {
     if (sync) rows.push(put(keys.synced, ++this.generation));
     try {
-      await this.level.batch(rows, { sync });
+      await writeRows(this.level, rows, sync);
       if (sync) this.file!.note(this.generation);
     } catch (error) {
       this.failure = explained('cannot say what of the last write is in', this.directory, error);
