@@ -125,6 +125,11 @@ export const scripted: Readonly<Record<string, string>> = {
   'holder.isHeard': 'races.changes.spec',
   /** A scope that comes while its process waits already is not explored. */
   'holder.mustAnnounce': 'holder-machine.spec',
+  /** They decide how soon a lock goes on, and not whether. Shares and waits are no matter of one state. */
+  'store.passesAfter': 'turns.spec',
+  'store.isPassedOn': 'turns.spec',
+  'store.turnMsFor': 'turns.spec',
+  'holder.isTurnOver': 'turns.spec',
 };
 
 export interface Canary {

@@ -112,6 +112,8 @@ const idle = [...held, 'a changes s and leaves', 'quiet'];
 const contended = [...held, 'b visits s', 'quiet'];
 /** Both have had the session, and have a lease; `b` keeps it. */
 const leased = [...idle, 'b visits s', 'quiet', 'b leaves s', 'quiet'];
+/** The lock has gone back and forth, so `a` has it for a turn, and `b` waits. */
+const inTurn = [...leased, 'a visits s', 'quiet', 'a leaves s', 'quiet', 'b visits s', 'quiet'];
 const nearRecallTimeout = [...contended, 'calm for 9500 ms'];
 const dying = [...contended, 'a dies', 'calm for 4500 ms'];
 /** The lock was taken away from `a`, which has not heard of it. */
@@ -185,6 +187,14 @@ export const configurations: readonly Configuration[] = [
     faults: { time: 1, commit: 1 },
   },
   { ...two, name: 'leased', visits: 2, start: leased, faults: { loss: 1, time: 1 } },
+  {
+    ...two,
+    name: 'turns',
+    visits: 4,
+    start: [...inTurn, 'b leaves s', 'quiet', 'a visits s', 'quiet', 'b visits s', 'quiet'],
+    faults: { loss: 1, time: 1, commit: 1 },
+    parameters: { turnMs: 1_000 },
+  },
   { ...two, name: 'contended', start: contended, faults: { loss: 1, time: 2 }, steps: [1_000, 5_000] },
   {
     ...two,

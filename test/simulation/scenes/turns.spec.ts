@@ -7,9 +7,9 @@ import type { LockedSessions } from '#locked-session';
 import type { Variant } from '../world/deployment.js';
 import { add, codeOf, run, scene } from './scene.js';
 
-/** One message takes so long in the scenes, in milliseconds. */
-const hopMs = 1;
 const turnMs = 10;
+/** Within about this time all that wait have had a turn, in milliseconds. */
+const roundMs = 200;
 
 /** So many scopes at once of each process change one session, each again and again, for `ms` milliseconds. */
 async function contend(processes: number, scopes: number, ms: number, variant: Variant = {}) {
@@ -58,33 +58,29 @@ const sum = (numbers: readonly number[]) => numbers.reduce((a, b) => a + b, 0);
 
 describe('rule 22: processes that change one session in turn', () => {
   it('rule 22: pass it on without a recall: two frames of a holder for each grant', async () => {
-    const { grants, frames, recalls, ends } = await contend(2, 1, 1_000);
+    const { grants, frames, recalls, ends } = await contend(2, 1, 500);
     expect(ends).toEqual(['fulfilled']);
     // The acquire, and the release that bears the change.
     expect(frames / grants).toBeLessThan(2.1);
     expect(recalls / grants).toBeLessThan(0.1);
-    const off = await contend(2, 1, 1_000, { store: { isPassedOn: () => false } });
+    const off = await contend(2, 1, 500, { store: { isPassedOn: () => false } });
     expect(off.recalls / off.grants, 'each is asked back').toBeGreaterThan(0.4);
     expect(grants, 'two hops for each grant').toBeGreaterThan(1.3 * off.grants);
-    const kept = await contend(2, 1, 1_000, { holder: { isTurnOver: () => false } });
+    const kept = await contend(2, 1, 500, { holder: { isTurnOver: () => false } });
     expect(kept.grants, 'each keeps the lock for its whole turn').toBeLessThan(0.5 * grants);
   });
 
   it.each([2, 3, 4])('rule 22: of %i with many scopes each has its share, and none waits long', async (n) => {
-    const { changes, longestMs, ends } = await contend(n, 8, 4_000);
-    console.log(changes, longestMs)
+    const { changes, longestMs, ends } = await contend(n, 8, 2_000);
     expect(ends).toEqual(['fulfilled']);
     const share = sum(changes) / n;
     for (const count of changes) expect(Math.abs(count - share) / share).toBeLessThan(0.1);
-    expect(longestMs).toBeLessThan((n - 1) * (turnMs + 8 * hopMs) + 8 * hopMs);
-    const single = await contend(n, 8, 1_000, { holder: { isTurnOver: () => true } });
-    console.log(single.changes)
+    expect(longestMs).toBeLessThan(roundMs);
   });
 
   it('rule 22: a turn ends, though newcomers keep coming', async () => {
-    const off = await contend(2, 8, 8_000, { store: { turnMsFor: () => Infinity } });
-    expect(off.ends).toContain('wait-timeout');
-    expect(off.longestMs).toBeGreaterThan(1_000);
+    const off = await contend(2, 8, 2_000, { store: { turnMsFor: () => Infinity } });
+    expect(off.longestMs, 'until the waiter repeats its request').toBeGreaterThan(roundMs);
   });
 
   it('rule 22: when one process alone is left, it keeps the lock again', async () => {
