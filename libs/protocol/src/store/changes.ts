@@ -101,11 +101,11 @@ export class Changes {
     const revoked = grant?.revoked && grant.holder === holder && sameToken(grant.token, token) && grant;
     const ended = revoked || session.ended(holder, token);
     this.state.counters.repeats++;
+    // A holder that gives back a revoked lock does not use it any more.
+    if (revoked && kind !== 'commit') this.grants.end(session, revoked, now);
     if (this.state.rules.wasApplied(change, ended)) this.confirm(queue, change);
     else if (ended) this.state.refuse(queue, change, 'ended', { appliedThrough: ended.seq });
     else this.state.refuse(queue, change, 'outcome-unknown');
-    // A holder that gives back a revoked lock does not use it any more.
-    if (revoked && kind !== 'commit') this.grants.end(session, revoked, now);
   }
 
   private confirm(queue: string, { kind, session, token, seq }: Commit | Release | Destroy): void {
