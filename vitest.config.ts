@@ -29,7 +29,12 @@ export default defineConfig({
   test: {
     projects: [
       project('house', ['test/house/**/*.spec.ts']),
-      project('unit', ['libs/**/*.spec.ts', 'apps/**/*.spec.ts', 'scripts/**/*.spec.ts']),
+      project('unit', [
+        'libs/**/*.spec.ts',
+        'apps/**/*.spec.ts',
+        'scripts/**/*.spec.ts',
+        'test/mutation/**/*.spec.ts',
+      ]),
       project('contract', ['test/contract/**/*.spec.ts'], { testTimeout: 60_000, hookTimeout: 60_000 }),
       project('nest', ['test/nest/**/*.spec.ts']),
       project('simulation', ['test/simulation/**/*.spec.ts'], { testTimeout: 300_000 }),

@@ -102,6 +102,7 @@ function keptOpen(repository: SessionRepository): SessionRepository {
     load: (...of) => repository.load(...of),
     due: (...of) => repository.due(...of),
     apply: (...of) => repository.apply(...of),
+    applyAll: (...of) => repository.applyAll(...of),
     close: async () => {},
   };
 }

@@ -4,13 +4,6 @@
  */
 import type { SessionWrite } from './repository.js';
 
-/** One call of `apply`. */
-export interface Apply {
-  readonly partition: number;
-  readonly epoch: number;
-  readonly writes: readonly SessionWrite[];
-}
-
 /** A batch takes no further call once it has changed so many rows or bytes. */
 export interface BatchLimits {
   readonly batchRows: number;

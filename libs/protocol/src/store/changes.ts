@@ -81,7 +81,7 @@ export class Changes {
       session.apply(change, grant, change.seq);
       if (isUse) session.touch(now.wall);
     });
-    if (isUse) this.recalls.drop(session);
+    this.recalls.drop(session); // a release without changes ends the grant, and its recall with it
     return true;
   }
 

@@ -10,7 +10,7 @@
 import { resolve } from 'node:path';
 import { GroupCommit, type Pending } from '../group-commit.js';
 import { Lifetime } from '../lifetime.js';
-import { defaultBatchLimits, type Apply, type BatchLimits } from '../net-changes.js';
+import { defaultBatchLimits, type BatchLimits } from '../net-changes.js';
 import { LevelBatch } from './batch.js';
 import {
   checkFiles,
@@ -31,6 +31,7 @@ import {
   DeploymentMismatchError,
   EpochLostError,
   RepositoryError,
+  type Apply,
   type Claim,
   type Deployment,
   type DueSession,
@@ -160,6 +161,15 @@ export class LevelRepository implements SessionRepository {
   async apply(partition: number, epoch: number, writes: readonly SessionWrite[]): Promise<void> {
     this.expectOpen();
     return this.queue.add({ partition, epoch, writes });
+  }
+
+  async applyAll(applies: readonly Apply[]): Promise<readonly unknown[]> {
+    try {
+      this.expectOpen();
+    } catch (error) {
+      return applies.map(() => error);
+    }
+    return this.queue.addAll(applies);
   }
 
   close(): Promise<void> {

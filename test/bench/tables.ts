@@ -1,0 +1,2 @@
+import type { BenchResult } from './result.js';
+export function writeTables(_results: readonly BenchResult[]): void {}
