@@ -54,6 +54,14 @@ const total = (servers: readonly LockedSessions[]) => {
   }
   return sum;
 };
+/** The two change the session in turn, until the lock goes from one to the other. */
+async function alternate(one: LockedSessions, two: LockedSessions): Promise<void> {
+  for (let n = 0; n < 4; n++) {
+    await add(one, 'x');
+    await add(two, 'x');
+  }
+}
+
 const sum = (numbers: readonly number[]) => numbers.reduce((a, b) => a + b, 0);
 
 describe('rule 22: processes that change one session in turn', () => {
@@ -79,17 +87,31 @@ describe('rule 22: processes that change one session in turn', () => {
   });
 
   it('rule 22: a turn ends, though newcomers keep coming', async () => {
-    const off = await contend(2, 8, 2_000, { store: { turnMsFor: () => Infinity } });
-    expect(off.longestMs, 'until the waiter repeats its request').toBeGreaterThan(roundMs);
+    const waited = async (variant: Variant = {}) => {
+      const { until, world, one, two } = await scene({ variant, store: { turnMs } });
+      await until(alternate(one, two));
+      let isOver = false;
+      const visit = async (name: string) => {
+        while (!isOver) await run(one, { write: [name] }, () => world.sleep(7));
+      };
+      const visits = ['a', 'b', 'c'].map((name, at) => world.sleep(2 * at).then(() => visit(name)));
+      await world.pass(20);
+      const asked = world.time;
+      await until(add(two, 'x'));
+      const ms = world.time - asked;
+      isOver = true;
+      await until(Promise.all(visits));
+      return ms;
+    };
+    expect(await waited()).toBeLessThan(roundMs);
+    const off = await waited({ store: { turnMsFor: () => Infinity } });
+    expect(off, 'until the waiter repeats its request').toBeGreaterThan(roundMs);
   });
 
   it('rule 22: when one process alone is left, it keeps the lock again', async () => {
     const alone = async (variant: Variant = {}) => {
       const { until, one, two } = await scene({ variant, store: { turnMs } });
-      for (let n = 0; n < 4; n++) {
-        await until(add(one, 'x'));
-        await until(add(two, 'x'));
-      }
+      await until(alternate(one, two));
       const before = two.counters().grants;
       for (let n = 0; n < 20; n++) await until(add(two, 'x'));
       return two.counters().grants - before;
