@@ -1,5 +1,5 @@
 /**
- * Rule 22: a lock that goes from holder to holder. Each scene is played by the rule, and with a decision of it
+ * Rule 23: a lock that goes from holder to holder. Each scene is played by the rule, and with a decision of it
  * switched off, where the harm must show.
  */
 import { describe, expect, it } from 'vitest';
@@ -64,8 +64,8 @@ async function alternate(one: LockedSessions, two: LockedSessions): Promise<void
 
 const sum = (numbers: readonly number[]) => numbers.reduce((a, b) => a + b, 0);
 
-describe('rule 22: processes that change one session in turn', () => {
-  it('rule 22: pass it on without a recall: two frames of a holder for each grant', async () => {
+describe('rule 23: processes that change one session in turn', () => {
+  it('rule 23: pass it on without a recall: two frames of a holder for each grant', async () => {
     const { grants, frames, recalls, ends } = await contend(2, 1, 500);
     expect(ends).toEqual(['fulfilled']);
     // The acquire, and the release that bears the change.
@@ -78,7 +78,7 @@ describe('rule 22: processes that change one session in turn', () => {
     expect(kept.grants, 'each keeps the lock for its whole turn').toBeLessThan(0.5 * grants);
   });
 
-  it.each([2, 3, 4])('rule 22: of %i with many scopes each has its share, and none waits long', async (n) => {
+  it.each([2, 3, 4])('rule 23: of %i with many scopes each has its share, and none waits long', async (n) => {
     const { changes, longestMs, ends } = await contend(n, 8, 2_000);
     expect(ends).toEqual(['fulfilled']);
     const share = sum(changes) / n;
@@ -86,7 +86,7 @@ describe('rule 22: processes that change one session in turn', () => {
     expect(longestMs).toBeLessThan(roundMs);
   });
 
-  it('rule 22: a turn ends, though newcomers keep coming', async () => {
+  it('rule 23: a turn ends, though newcomers keep coming', async () => {
     const waited = async (variant: Variant = {}) => {
       const { until, world, one, two } = await scene({ variant, store: { turnMs } });
       await until(alternate(one, two));
@@ -108,7 +108,7 @@ describe('rule 22: processes that change one session in turn', () => {
     expect(off, 'until the waiter repeats its request').toBeGreaterThan(roundMs);
   });
 
-  it('rule 22: when one process alone is left, it keeps the lock again', async () => {
+  it('rule 23: when one process alone is left, it keeps the lock again', async () => {
     const alone = async (variant: Variant = {}) => {
       const { until, one, two } = await scene({ variant, store: { turnMs } });
       await until(alternate(one, two));

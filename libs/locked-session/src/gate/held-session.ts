@@ -195,7 +195,7 @@ export class HeldSession {
     return next;
   }
 
-  /** Whether no scope uses the lock, and it was granted for no longer than that (rule 22). */
+  /** Whether no scope uses the lock, and it was granted for no longer than that (rule 23). */
   get isTurnOver(): boolean {
     return this.inside === 0 && this.holder.isTurnOver(this.current, this.results.length);
   }

@@ -80,7 +80,7 @@ export const holderRules = {
   isTouchDue: (sinceMs: number, everyMs: number): boolean => sinceMs >= everyMs,
 
   /**
-   * Rule 22: whether an unused lock that goes from holder to holder is given back now. While several results
+   * Rule 23: whether an unused lock that goes from holder to holder is given back now. While several results
    * wait for the store, those who get them are likely to come again.
    */
   isTurnOver: (resultsThatWait: number): boolean => resultsThatWait < 2,

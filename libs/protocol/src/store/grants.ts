@@ -56,7 +56,7 @@ export class Grants {
     if (isWaitedFor && !contended) this.recalls.ask(session, now);
   }
 
-  /** Counts whether the lock goes from holder to holder (rule 22). */
+  /** Counts whether the lock goes from holder to holder (rule 23). */
   private countPass(session: SessionState, holder: string, { mono }: Now): void {
     const { granted } = session;
     session.granted = { at: mono, holder };

@@ -151,7 +151,7 @@ export class PartitionMachine {
       this.queues.sweep((id) => this.isWaitedFor(id), now);
   }
 
-  /** Asks for the locks back whose holders had their turn (rule 22). It costs nothing when there are none. */
+  /** Asks for the locks back whose holders had their turn (rule 23). It costs nothing when there are none. */
   endTurns(now: Now): void {
     this.recalls.endTurns(now);
   }

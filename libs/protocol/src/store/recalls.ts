@@ -12,7 +12,7 @@ import type { SessionState } from './session-state.js';
 export class Recalls {
   /** Revoked sessions that may still be in use, and sessions that are due and held. */
   private readonly watchedSessions = new Set<SessionState>();
-  /** Waited-for sessions whose holders have a turn, with the end of it by the monotonic clock (rule 22). */
+  /** Waited-for sessions whose holders have a turn, with the end of it by the monotonic clock (rule 23). */
   private readonly turns = new Map<SessionState, number>();
   private firstTurnEnd = Infinity;
   /** Sessions with a recall that is not sent yet. */

@@ -240,7 +240,7 @@ export const storeRules = {
   },
 
   /**
-   * Rule 22: how often in a row the lock has soon gone to another holder. A holder that asks again before all
+   * Rule 23: how often in a row the lock has soon gone to another holder. A holder that asks again before all
    * others gave it back too early.
    */
   passesAfter: (passes: number, isSameHolder: boolean, heldMs: number): number => {
@@ -248,10 +248,10 @@ export const storeRules = {
     return heldMs < soonMs ? Math.min(maxPasses, passes + 1) : 0;
   },
 
-  /** Rule 22: whether a holder gives the lock back by itself when no scope uses it. */
+  /** Rule 23: whether a holder gives the lock back by itself when no scope uses it. */
   isPassedOn: (passes: number, turnMs: number): boolean => turnMs > 0 && passes >= minPasses,
 
-  /** Rule 22: how long the holder of such a lock is not asked back. `restMs` is the next waiter's time. */
+  /** Rule 23: how long the holder of such a lock is not asked back. `restMs` is the next waiter's time. */
   turnMsFor: (turnMs: number, waiting: number, restMs: number): number =>
     Math.min(turnMs, roundMs / waiting, restMs * waitShare),
 

@@ -1,4 +1,4 @@
-/** Rule 22 in the store's machine: which grants are until idle, and when their holders are asked back. */
+/** Rule 23 in the store's machine: which grants are until idle, and when their holders are asked back. */
 import { describe, expect, it } from 'vitest';
 import { acquire, cancel, release, StoreAlone } from '../testing/store-alone.js';
 
@@ -17,8 +17,8 @@ function passedOn(parameters = { turnMs }): StoreAlone {
 
 const granted = (holder: string, line: string) => `${holder}: grant s ${line} until idle`;
 
-describe('rule 22: a lock that goes from holder to holder', () => {
-  it('rule 22: is granted until idle after it was soon wanted by another holder, twice in a row', () => {
+describe('rule 23: a lock that goes from holder to holder', () => {
+  it('rule 23: is granted until idle after it was soon wanted by another holder, twice in a row', () => {
     const store = new StoreAlone({ turnMs });
     expect(store.hear('a', acquire(1))).toEqual(['a: grant s #1 1.1']);
     store.hear('a', release([1, 1], 1));
@@ -27,7 +27,7 @@ describe('rule 22: a lock that goes from holder to holder', () => {
     expect(store.hear('a', acquire(2))).toEqual([granted('a', '#2 1.3')]);
   });
 
-  it('rule 22: is granted as ever when it was held for long, when one holder asks again, and with turnMs 0', () => {
+  it('rule 23: is granted as ever when it was held for long, when one holder asks again, and with turnMs 0', () => {
     const slow = passedOn();
     slow.time = 1_000;
     slow.hear('a', release([1, 3], 1));
@@ -43,7 +43,7 @@ describe('rule 22: a lock that goes from holder to holder', () => {
     }
   });
 
-  it('rule 22: is asked back when the turn is over, and not before', () => {
+  it('rule 23: is asked back when the turn is over, and not before', () => {
     const store = passedOn();
     store.time = 4;
     expect(store.hear('b', acquire(2))).toEqual([]);
@@ -54,7 +54,7 @@ describe('rule 22: a lock that goes from holder to holder', () => {
     expect(store.hear('a', release([1, 3], 1))).toEqual([granted('b', '#2 1.4'), 'a: released s 1.3']);
   });
 
-  it('rule 22: is not asked back when it comes back in its turn, or when nobody waits any more', () => {
+  it('rule 23: is not asked back when it comes back in its turn, or when nobody waits any more', () => {
     const store = passedOn();
     store.hear('b', acquire(2));
     store.hear('a', release([1, 3], 1));
@@ -64,7 +64,7 @@ describe('rule 22: a lock that goes from holder to holder', () => {
     expect(store.wait(50)).toEqual([]);
   });
 
-  it('rule 22: a turn is shorter when many wait, and when the next one waits for a short time only', () => {
+  it('rule 23: a turn is shorter when many wait, and when the next one waits for a short time only', () => {
     const store = passedOn({ turnMs: 100 });
     store.hear('b', acquire(2));
     expect(store.machine.nextDeadline).toBe(100);

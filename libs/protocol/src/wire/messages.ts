@@ -178,7 +178,7 @@ export interface Grant {
   readonly contended: boolean;
   /**
    * The lock goes from holder to holder. So its holder gives it back as soon as no scope uses it, without a
-   * recall (rule 22).
+   * recall (rule 23).
    */
   readonly untilIdle?: boolean | undefined;
 }
