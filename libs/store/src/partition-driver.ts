@@ -223,9 +223,9 @@ export class PartitionDriver implements BatchedPartition, CachedPartition, Recei
   private get isDue(): boolean {
     if (this.stopping || !this.link) return false;
     if (this.inbox.length > 0 || this.loaded) return true;
-    const { isTickDue, isScanDue } = this.timers;
+    const { isTickDue, isTimeDue, isScanDue } = this.timers;
     const isToldSomething = this.gone.size > 0 || this.queuesGone.size > 0;
-    return this.machine !== undefined && (isTickDue || isScanDue || isToldSomething);
+    return this.machine !== undefined && (isTickDue || isTimeDue || isScanDue || isToldSomething);
   }
 
   take(): Apply | undefined {
@@ -345,9 +345,10 @@ export class PartitionDriver implements BatchedPartition, CachedPartition, Recei
     const isAnyGone = machine.due(due, now);
     // There may be more. If all of these are still in use, a scan at once would find the same sessions again.
     if (due.length === dueAtOnce) this.timers.scanLater(isAnyGone ? 0 : scanAgainMs);
+    machine.endTurns(now);
     // The timer may be late while batches follow each other.
     if (this.timers.isTickDue || machine.nextDeadline <= now.mono) machine.tick(now);
-    this.timers.isTickDue = false;
+    this.timers.isTickDue = this.timers.isTimeDue = false;
   }
 
   private tellWhatIsGone(machine: PartitionMachine, now: Now): void {
