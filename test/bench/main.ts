@@ -7,16 +7,19 @@
 import { parseArgs } from 'node:util';
 import { noInstall } from '../../scripts/services/debian.js';
 import { runCase, type CaseRun } from './case-run.js';
+import type { Row } from './cases.js';
 import type { ContestantName } from './contestants/contestants.js';
+import { measureMemory } from './memory.js';
 import { Progress } from './progress.js';
 import { report } from './report.js';
 import { newResult, read, resumed, write } from './result.js';
-import { rows, type Row, type RowName } from './rows.js';
+import { rows, type RowName } from './rows.js';
 import { Services } from './services.js';
 import { writeTables } from './tables.js';
 
 const usage = `npm run bench -- [NAME…] [options]
-  NAME              of ${Object.keys(rows).join(', ')}: all without any
+  NAME              of ${Object.keys(rows).join(', ')}: all without any;
+                    or of some cases of a row, 'growth:waiters': those whose names have that text
   --quick           one round of the rows that say most, in less than five minutes
   --rounds <n>      how often all contestants of a case run in turn [5]
   --seconds <n>     how long each runs, after a warm-up of a third of that [2]
@@ -25,6 +28,8 @@ const usage = `npm run bench -- [NAME…] [options]
   --table <file>    runs nothing: writes the tables and curves of docs/BENCHMARKS.md from the figures of that
                     file, and of more files beside it (other versions of Node)
   --broker-url <u>  the RabbitMQ to use, as does AMQP_URL; else one is found or started
+  --sessions <n,…>  of memory: how many new sessions [50000,100000,200000]
+  --cache <mib>     of memory: STORE_CACHE_MIB [256]
   --no-install      installs no package of the system
   --glance          for tests: of each row the first case, with those contestants that no row before has had
   --together <n>    for tests: so many cases at once, whose figures say nothing then [1]`;
@@ -39,6 +44,8 @@ const { values, positionals } = parseArgs({
     json: { type: 'string' },
     table: { type: 'string', multiple: true },
     'broker-url': { type: 'string' },
+    sessions: { type: 'string', default: '50000,100000,200000' },
+    cache: { type: 'string', default: '256' },
     'no-install': { type: 'boolean', default: false },
     glance: { type: 'boolean', default: false },
     together: { type: 'string', default: '1' },
@@ -47,12 +54,18 @@ const { values, positionals } = parseArgs({
 });
 if (values['no-install']) process.env[noInstall.variable] = '1';
 if (values['broker-url'] !== undefined) process.env.AMQP_URL = values['broker-url'];
-const unknown = positionals.find((name) => !(name in rows));
+const wanted = positionals.map((name) => {
+  const [row, ...text] = name.split(':');
+  return { row: row!, text: text.join(':') };
+});
+const isMemory = positionals.join() === 'memory';
+const unknown = isMemory ? undefined : wanted.find(({ row }) => !(row in rows));
 if (values.help) console.log(usage);
 else if (unknown !== undefined) {
-  console.error(`there is no row '${unknown}'\n${usage}`);
+  console.error(`there is no row '${unknown.row}'\n${usage}`);
   process.exitCode = 2;
 } else if (values.table) writeTables(values.table.map(read));
+else if (isMemory) await memory();
 else await main();
 
 async function main(): Promise<void> {
@@ -94,15 +107,28 @@ async function main(): Promise<void> {
   }
 }
 
+async function memory(): Promise<void> {
+  const sessions = values.sessions.split(',').map((count) => positive('sessions', count));
+  const cacheMib = positive('cache', values.cache);
+  const services = new Services();
+  try {
+    await measureMemory({ sessions, cacheMib, watchMs: 30_000 }, services, console.log);
+  } finally {
+    await services.stop();
+  }
+}
+
 /** The cases of this run, in the order of the rows. */
 function chosen(): Pick<CaseRun, 'row' | 'its' | 'names'>[] {
   const met = new Set<ContestantName>();
   const names = (Object.keys(rows) as RowName[]).filter((name) =>
-    positionals.length > 0 ? positionals.includes(name) : !values.quick || (rows[name] as Row).quick,
+    wanted.length > 0 ? wanted.some(({ row }) => row === name) : !values.quick || (rows[name] as Row).quick,
   );
   return names.flatMap((row) => {
     const { cases }: Row = rows[row];
-    return (values.first || values.glance ? cases.slice(0, 1) : cases).map((its) => {
+    const texts = wanted.filter((one) => one.row === row).map(({ text }) => text);
+    const named = cases.filter(({ name }) => texts.length === 0 || texts.some((text) => name.includes(text)));
+    return (values.first || values.glance ? named.slice(0, 1) : named).map((its) => {
       const [first, ...others] = its.contestants;
       const unmet = others.filter((name) => !values.glance || !met.has(name));
       for (const name of unmet) met.add(name);

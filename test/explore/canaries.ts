@@ -39,6 +39,9 @@ const store: { readonly [Name in keyof StoreRules]: StoreRules[Name] } = {
   isUse: () => false,
   mayHaveMade: () => false,
   mustPutAgain: () => false,
+  passesAfter: () => 4,
+  isPassedOn: () => true,
+  turnMsFor: () => Infinity,
 };
 
 const holder: { readonly [Name in keyof HolderRules]: HolderRules[Name] } = {
@@ -62,6 +65,7 @@ const holder: { readonly [Name in keyof HolderRules]: HolderRules[Name] } = {
   goesDirect: (_isRequest, key) => key !== undefined,
   isDisowned: () => false,
   isSilent: () => false,
+  isTurnOver: () => false,
 };
 
 /** The configuration that shows the harm soonest. */
@@ -132,6 +136,11 @@ export const scripted: Readonly<Record<string, string>> = {
   'holder.isSilent': 'races.routes.spec',
   /** A scope that comes while its process waits already is not explored. */
   'holder.mustAnnounce': 'holder-machine.spec',
+  /** They decide how soon a lock goes on, and not whether. Shares and waits are no matter of one state. */
+  'store.passesAfter': 'turns.spec',
+  'store.isPassedOn': 'turns.spec',
+  'store.turnMsFor': 'turns.spec',
+  'holder.isTurnOver': 'turns.spec',
 };
 
 export interface Canary {

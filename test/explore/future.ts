@@ -96,6 +96,8 @@ function* futureOf(
     }
   }
   now = everybody(deployment, now, 'releases all', (server, at) => server.releaseAll(at));
+  now = deliverAll(deployment, now);
+  yield [now, ++phase];
   now = calm(deployment, now, 2 * leaseMs);
   const wrong = wrongAtRest(now);
   if (wrong !== undefined) throw new Violation(wrong);

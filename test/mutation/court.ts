@@ -3,7 +3,7 @@
  * A process that ends in between was ended by its mutant, which counts as killed, and another takes its place.
  */
 import { fork, type ChildProcess } from 'node:child_process';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Answer, Limited, Measured, Order } from './messages.js';
 import type { Mutant } from './mutants.js';
 import type { Outcome } from './report.js';
@@ -104,16 +104,18 @@ export class Court {
     return { outcome: 'killed', by: this.cases[killedBy]!.name, ms };
   }
 
-  /** The cases that may notice the mutant, the cheapest ones first. */
+  /** The cases that may notice the mutant: those beside its file first, and the cheapest ones first. */
   private orderFor({ id, file }: Mutant): Limited[] {
     const library = file.split('/src/')[0]!;
+    const folder = `${dirname(file)}/`;
+    const distance = ({ name }: Measured) => (name.startsWith(folder) ? 0 : 1);
     const mayNotice = ({ name, reached, fails }: Measured) =>
       fails === undefined &&
       (reached.includes(id) || (this.atLoad.has(id) && name.startsWith(`${library}/`)));
     let totalMs = 0;
     return [...this.cases.entries()]
       .filter(([, one]) => mayNotice(one))
-      .toSorted(([, one], [, other]) => one.ms - other.ms)
+      .toSorted(([, one], [, other]) => distance(one) - distance(other) || one.ms - other.ms)
       .filter(([, { ms }]) => (totalMs += ms) <= this.means.budgetMs)
       .map(([place, { ms }]) => [place, Math.ceil(Math.max(leastMs, patience * ms))] as const);
   }

@@ -13,7 +13,6 @@ import {
   partitionHash,
   protocolVersion,
   type HolderFrame,
-  type HolderPart,
   type OtherVersion,
   type StoreRules,
 } from '#protocol';
@@ -25,6 +24,7 @@ import { Outbox } from './outbox.js';
 import { OtherVersions } from './other-versions.js';
 import { PartitionDriver } from './partition-driver.js';
 import type { PartitionPorts, PartitionSettings } from './partition-settings.js';
+import { SessionMemory } from './session-memory.js';
 
 export interface StorePorts extends Omit<PartitionPorts, 'ended' | 'outbox' | 'echoDirect'> {
   readonly broker: Broker;
@@ -35,6 +35,8 @@ export interface StorePorts extends Omit<PartitionPorts, 'ended' | 'outbox' | 'e
 }
 
 export interface StoreCoreSettings extends PartitionSettings {
+  /** Most bytes of memory for the state of sessions, over all partitions. */
+  readonly cacheBytes: number;
   /**
    * Frames of a partition that may be with the store, beside those of waiting requests. As many may be of the
    * store's own queue.
@@ -56,6 +58,7 @@ export class Store {
   readonly counters = { frames: 0, badFrames: 0 };
   private readonly incidents: PartitionIncidents;
   private readonly otherVersions = new OtherVersions();
+  private readonly memory: SessionMemory;
   private readonly loop: BatchLoop;
   private readonly outbox: Outbox;
   private drivers: PartitionDriver[] = [];
@@ -70,7 +73,8 @@ export class Store {
     private readonly rules: Partial<StoreRules> = {},
   ) {
     this.incidents = new PartitionIncidents(ports.clock, ports.log);
-    this.loop = new BatchLoop(ports.repository);
+    this.memory = new SessionMemory(settings.cacheBytes);
+    this.loop = new BatchLoop(ports.repository, this.memory);
     this.outbox = new Outbox(ports.clock, ports.log);
   }
 
@@ -158,7 +162,10 @@ export class Store {
     const ended = (error: Error) => this.fail(error);
     const echoDirect = (of: number, mark: number) => this.link?.echo(of, mark) ?? false;
     const ports = { ...this.ports, outbox: this.outbox, echoDirect, ended };
-    return new PartitionDriver(partition, ports, this.loop, this.incidents, this.settings, this.rules);
+    const { loop, incidents, settings, rules } = this;
+    const driver = new PartitionDriver(partition, ports, loop, incidents, settings, rules);
+    this.memory.add(driver);
+    return driver;
   }
 
   /** For operators: the partitions that this store owns now. */
@@ -235,8 +242,8 @@ export class Store {
 
   private received(driver: PartitionDriver, delivery: Delivery, handover: Handover): void {
     const frame = this.read(`partition ${driver.partition}`, delivery, ({ parts }) => {
-      const [{ partition, messages }, ...others] = parts as [HolderPart];
-      if (partition !== driver.partition || others.length > 0) throw new Error(otherDeployment(partition));
+      const { partition, messages } = parts[0]!;
+      if (partition !== driver.partition || parts.length > 1) throw new Error(otherDeployment(partition));
       if (delivery.session !== undefined && !isAcquireOf(delivery.session, messages))
         throw new Error(`it is no acquire of session ${delivery.session}, in whose queue it was`);
     });

@@ -82,6 +82,11 @@ export class HolderMachine {
     return session?.lock === grant && this.state.leases.trusts(session.partition, session.lock, now);
   }
 
+  /** Whether a lock that no scope uses is given back without a recall (rule 23). */
+  isTurnOver({ untilIdle }: HeldGrant, resultsThatWait: number): boolean {
+    return untilIdle && this.state.rules.isTurnOver(resultsThatWait);
+  }
+
   // Changes under a held lock. ------------------------------------------------------------------------------
 
   /**
@@ -256,12 +261,12 @@ export class HolderMachine {
   }
 
   /**
-   * Tells each store the last uses, and that this holder leaves and holds nothing (rule 3). No lock may be in
+   * Tells each store the uses that it must know, and that this holder leaves and holds nothing (rule 3). No lock may be in
    * use any more, and no change buffered.
    */
   leave(now: Now): void {
     this.changes.flushWhatLeaves();
-    this.renewals.touchAllUsed(now);
+    this.renewals.touchBeforeLeave(now);
     for (const partition of this.state.leases.known()) this.state.send(partition, { kind: 'leave' });
   }
 

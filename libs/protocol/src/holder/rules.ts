@@ -87,6 +87,12 @@ export const holderRules = {
 
   /** Rule 22: whether an owner that owes an answer for so long is not believed to be there any more. */
   isSilent: (owesMs: number, repeatMs: number): boolean => owesMs >= repeatMs / 2,
+
+  /**
+   * Rule 23: whether an unused lock that goes from holder to holder is given back now. While several results
+   * wait for the store, those who get them are likely to come again.
+   */
+  isTurnOver: (resultsThatWait: number): boolean => resultsThatWait < 2,
 };
 
 const isAbove = (token: Token, returned: Token | undefined) =>

@@ -29,6 +29,22 @@ describe('rule 8: a known holder that ten thousand others pushed out of memory',
   });
 });
 
+it('rule 8: of ten thousand holders the one that was not heard for longest is forgotten', () => {
+  const holders = new HolderLeases(testParameters, { since: 0, longestLeaseMs: leaseMs }, storeRules);
+  for (let i = 0; i < 10_000; i++) holders.received(`h${i}`, `h${i}.1`, at(0));
+  holders.received('h0', 'h0.1', at(1));
+  expect(holders.queueOf('h1')).toBe('h1.1');
+  holders.received('a', 'a.1', at(1));
+  expect(['h0', 'h1', 'h2'].map((name) => holders.queueOf(name))).toEqual(['h0.1', undefined, 'h2.1']);
+});
+
+it('rule 13: an earlier owner can have granted its longest lease until the claim, and not later', () => {
+  const ownership = { since: 1_000, longestLeaseMs: 4 * leaseMs };
+  const holders = new HolderLeases(testParameters, ownership, storeRules);
+  expect(holders.leaseEnd('a', at(1_000 + 4 * leaseMs - 1))).toBe(1_000 + 4 * leaseMs);
+  expect(holders.leaseEnd('a', at(1_000 + 4 * leaseMs))).toBe(1_000 + leaseMs);
+});
+
 describe("rule 13: after a claim a holder's lease counts", () => {
   const longestLeaseMs = 4 * leaseMs;
   let holders: HolderLeases;

@@ -43,7 +43,7 @@ describe('a revoked lock whose lease still runs', () => {
 
   it('rule 10: goes to the next holder when this one gives it back, even with changes that are refused', () => {
     const answers = store.hear('a', release([1, 1], 1, { cart: '1' }));
-    expect(answers).toEqual(['a: refused s 1.1 seq 1 ended applied 0', 'b: grant s #1 1.2']);
+    expect(answers).toEqual(['b: grant s #1 1.2', 'a: refused s 1.1 seq 1 ended applied 0']);
   });
 
   it('rule 10: waits for the lease when the holder only commits: a scope there may still read', () => {
@@ -54,7 +54,21 @@ describe('a revoked lock whose lease still runs', () => {
 
   it('rule 10: is not granted once more to a holder that knocks for the same request', () => {
     expect(store.hear('a', knock(1))).toEqual([]);
+    expect(store.hear('a', emptyRelease([1, 1]))).toEqual(['b: grant s #1 1.2', 'a: released s 1.1']);
+  });
+
+  it('rule 10: is given back by its own holder alone, under its own token', () => {
+    expect(store.hear('c', emptyRelease([1, 1]))).toEqual(['c: released s 1.1']);
+    expect(store.hear('a', emptyRelease([1, 2]))).toEqual(['a: released s 1.2']);
     expect(store.hear('a', emptyRelease([1, 1]))).toEqual(['a: released s 1.1', 'b: grant s #1 1.2']);
+  });
+
+  it('rule 10: is not asked back any more, however often a waiter repeats its request', () => {
+    expect(store.hear('b', acquire(1, { waitMs }))).toEqual([]);
+  });
+
+  it('rule 10: waits for the lease of then, although its holder goes on to renew', () => {
+    expect(passes(leaseMs + leaseMs / 10, 'a', 'b')).toEqual(['b: grant s #1 1.2']);
   });
 
   it('rule 10: is out of use by its own lease, and not by that of an earlier grant of the session', () => {
@@ -86,6 +100,18 @@ describe('a recall', () => {
     store.writeMs = 0;
     expect(passes(recallTimeoutMs - 1, 'a')).toEqual([]);
     expect(passes(1, 'a')).toEqual(['a: revoked s 1.1 recall-timeout']);
+  });
+
+  it('rule 10: gives no more time because the holder goes on to commit', () => {
+    store.hear('b', acquire(1, { waitMs }));
+    passes(recallTimeoutMs / 2, 'a');
+    store.hear('a', commit([1, 1], 1, { cart: '1' }));
+    expect(passes(recallTimeoutMs / 2, 'a')).toEqual(['a: revoked s 1.1 recall-timeout']);
+  });
+
+  it('rule 4: that was dropped before it was sent is followed by another', () => {
+    store.hear('b', acquire(1, { waitMs }), cancel(1));
+    expect(store.hear('c', acquire(1, { waitMs }))).toEqual(['a: recall s 1.1']);
   });
 
   it('rule 10: gives its time anew when there was a time without waiters in between', () => {

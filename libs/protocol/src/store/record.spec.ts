@@ -70,10 +70,14 @@ describe('a head', () => {
     ['nothing', new Uint8Array()],
     ['half a head', encodeHead({ ...fresh, grant }).subarray(0, 10)],
     ['no list', pack('head')],
+    ['no value', pack(null)],
     ['a part too few', pack([2, [1, 1, 0], null])],
     ['a version of two', pack([2, [1, 1], null, [], 0, null, null])],
     ['a grant of four', pack([2, [1, 1, 0], [[1, 1], 'h', 1, 'q'], [], 0, null, null])],
     ['ended grants that are no list', pack([2, [1, 1, 0], null, 'none', 0, null, null])],
+    ['a grant that is a text of six', pack([2, [1, 1, 0], 'six...', [], 0, null, null])],
+    ['an ended grant that is no list', pack([2, [1, 1, 0], null, [7], 0, null, null])],
+    ['an ended grant that is nothing', pack([2, [1, 1, 0], null, [null], 0, null, null])],
     ['an ended grant without seq', pack([2, [1, 1, 0], null, [[[1, 1], 'h']], 0, null, null])],
   ])('%s is refused', (_what, bytes) => {
     expect(() => decodeHead(bytes)).toThrow(FrameError);
