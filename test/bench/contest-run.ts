@@ -1,107 +1,143 @@
 /**
- * Runs one round of one contestant: its app servers are started, do their load, are asked what is there, and
- * end.
+ * Runs one round of one contestant: its app servers are started, make the sessions, do their load, are asked
+ * what is there, and end.
  */
-import { fork, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { join } from 'node:path';
-import { root } from '../../scripts/processes/processes.js';
-import type { Place } from './contest.js';
-import type { ContestantName } from './contestants/contestants.js';
-import { measured, type Counted, type Measured } from './figures.js';
-import type { Order } from './member.js';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Backend, Pace, Place } from './contest.js';
+import { contestants, type ContestantName } from './contestants/contestants.js';
+import { measured, type Counted, type Measured, type Role } from './figures.js';
+import { Member } from './member-process.js';
 import type { Case } from './rows.js';
+import { cpuMs, peakMb } from './usage.js';
 
-export interface Pace {
-  readonly warmUpMs: number;
-  readonly ms: number;
+/** The processes of a contest whose CPU and memory are told. Those of the load itself are the app servers. */
+export interface Arena {
+  readonly backend: Backend | undefined;
+  /** The process of RabbitMQ or Redis. */
+  readonly server: number | undefined;
 }
+
+/** How often a store is killed in the row `takeover`. */
+const disturbEveryMs = 5_000;
 
 export async function runRound(
   contestant: ContestantName,
   its: Case,
   place: Omit<Place, 'member'>,
   pace: Pace,
+  arena: Arena,
 ): Promise<Measured> {
+  const one = contestants[contestant];
+  if ('measure' in one) return one.measure({ ...place, member: 0 }, pace);
   const members: Member[] = [];
   try {
     for (let member = 0; member < its.load.members; member++)
       members.push(await Member.start(contestant, { ...place, member }));
-    return its.handoff
-      ? await handOff(members, `${place.sessions}-handed`, pace)
-      : await underLoad(members, its, place.sessions, pace);
+    const use = new Use(arena, members);
+    const round = its.drive === 'handoff' ? handOff : underLoad;
+    return await round({ members, its, prefix: place.sessions, pace, use, backend: arena.backend });
   } finally {
     await Promise.all(members.map((member) => member.end()));
   }
 }
 
-async function underLoad(
-  members: readonly Member[],
-  its: Case,
-  prefix: string,
-  pace: Pace,
-): Promise<Measured> {
+interface Round {
+  readonly members: readonly Member[];
+  readonly its: Case;
+  readonly prefix: string;
+  readonly pace: Pace;
+  readonly use: Use;
+  readonly backend: Backend | undefined;
+}
+
+async function underLoad({ members, its, prefix, pace, use, backend }: Round): Promise<Measured> {
   const { load } = its;
-  const sessions = Array.from({ length: load.sessions }, (_, at) => `${prefix}-${at}`);
-  const before = its.isCounted ? await members[0]!.ask<number>({ do: 'count', sessions }) : 0;
+  const sessions = Array.from({ length: its.isCounted ? load.sessions : 0 }, (_, at) => `${prefix}-${at}`);
+  if (load.operation !== 'touch') await Promise.all(members.map((one) => one.ask({ do: 'make', load })));
+  const before = await members[0]!.ask<number>({ do: 'count', sessions });
+  await use.begin();
+  const end = new AbortController();
+  const disturbed = its.drive === 'takeover' ? disturb(backend!, pace, end.signal) : Promise.resolve();
   const counted = await Promise.all(members.map((one) => one.ask<Counted>({ do: 'load', load, ...pace })));
-  const after = its.isCounted ? await members[0]!.ask<number>({ do: 'count', sessions }) : 0;
+  end.abort();
+  await disturbed;
+  const used = await use.end(counted.reduce((sum, one) => sum + one.total, 0));
+  const after = await members[0]!.ask<number>({ do: 'count', sessions });
   const changes = counted.reduce((sum, one) => sum + one.changes, 0);
-  return measured(counted, its.isCounted ? before + changes - after : 0);
+  return { ...measured(counted, its.isCounted ? before + changes - after : 0), ...used };
+}
+
+/** Kills the store that serves, again and again, until the load is over: twice at least. */
+async function disturb(backend: Backend, { warmUpMs, ms }: Pace, signal: AbortSignal): Promise<void> {
+  const everyMs = Math.min(disturbEveryMs, ms / 3);
+  const pause = (pauseMs: number) => delay(pauseMs, undefined, { signal }).catch(() => {});
+  await pause(warmUpMs);
+  for (;;) {
+    await pause(everyMs);
+    if (signal.aborted) return;
+    await backend.disturb!();
+  }
 }
 
 /** Two app servers change one session in turn: each change finds the lock held and idle at the other one. */
-async function handOff(members: readonly Member[], session: string, pace: Pace): Promise<Measured> {
+async function handOff({ members, its, prefix, pace, use }: Round): Promise<Measured> {
+  const session = `${prefix}-0`;
+  await members[0]!.ask({ do: 'make', load: { ...its.load, members: 1 } });
+  await use.begin();
   const samples: number[] = [];
-  let changes = 0;
+  let total = 0;
   const begin = performance.now();
   const from = begin + pace.warmUpMs;
   for (let now = begin; now < from + pace.ms; now = performance.now()) {
-    const ms = await members[changes++ % members.length]!.ask<number>({ do: 'change', session });
+    const ms = await members[++total % members.length]!.ask<number>({ do: 'change', session });
     if (now >= from) samples.push(ms);
   }
   const seconds = (performance.now() - from) / 1_000;
-  return measured(
-    [{ operations: samples.length, ownerChanges: samples.length, seconds, samples, changes }],
-    0,
-  );
+  const used = await use.end(total);
+  const { length: operations } = samples;
+  const max = Math.max(...samples);
+  const counted = { operations, total, ownerChanges: operations, seconds, samples, max, changes: total };
+  return { ...measured([counted], 0), ...used };
 }
 
-/** The benchmark's end of one app server. */
-class Member {
-  private constructor(private readonly child: ChildProcess) {}
+/** What the processes of a contest use from its begin to its end. */
+class Use {
+  private readonly roles: Readonly<Record<Role, readonly number[]>>;
+  private before: Partial<Record<Role, number>> = {};
 
-  static async start(contestant: ContestantName, place: Place): Promise<Member> {
-    const script = join(root, 'dist/test/bench/member.js');
-    const child = fork(script, [contestant, JSON.stringify(place)], {
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-      env: { ...process.env, NODE_ENV: 'production' },
-    });
-    const member = new Member(child);
-    await member.answer();
-    return member;
+  constructor({ backend, server }: Arena, members: readonly Member[]) {
+    const list = (pid: number | undefined) => (pid === undefined ? [] : [pid]);
+    const app = list(backend?.app);
+    this.roles = {
+      app: app.length > 0 ? app : members.map((member) => member.pid),
+      store: list(backend?.store),
+      server: list(server),
+    };
   }
 
-  async ask<T>(order: Order): Promise<T> {
-    const answer = this.answer();
-    this.child.send(order);
-    return (await answer) as T;
+  async begin(): Promise<void> {
+    this.before = await this.sums(cpuMs);
   }
 
-  async end(): Promise<void> {
-    if (this.child.exitCode !== null) return;
-    await this.ask({ do: 'close' }).catch(() => {});
-    const gone = once(this.child, 'exit');
-    this.child.kill('SIGKILL');
-    await gone;
+  /** CPU for each of so many operations. */
+  async end(operations: number): Promise<Pick<Measured, 'cpu' | 'memory'>> {
+    const after = await this.sums(cpuMs);
+    const cpu: Partial<Record<Role, number>> = {};
+    for (const role of Object.keys(after) as Role[])
+      cpu[role] = ((after[role]! - (this.before[role] ?? 0)) * 1_000) / Math.max(1, operations);
+    return { cpu, memory: await this.sums(peakMb) };
   }
 
-  private async answer(): Promise<unknown> {
-    const ended = once(this.child, 'exit').then(() => [{ error: 'the process has ended' }]);
-    const [answer] = (await Promise.race([once(this.child, 'message'), ended])) as [
-      { result?: unknown; error?: string },
-    ];
-    if (answer.error !== undefined) throw new Error(answer.error);
-    return answer.result;
+  /** By role; without those of which something is not known. */
+  private async sums(
+    of: (pid: number) => Promise<number | undefined>,
+  ): Promise<Partial<Record<Role, number>>> {
+    const sums: Partial<Record<Role, number>> = {};
+    for (const [role, pids] of Object.entries(this.roles) as [Role, number[]][]) {
+      const values = await Promise.all(pids.map(of));
+      if (values.length > 0 && values.every((value) => value !== undefined))
+        sums[role] = values.reduce((sum, value) => sum + value, 0);
+    }
+    return sums;
   }
 }

@@ -1,12 +1,14 @@
 /** The arithmetic of the benchmarks. */
 import { describe, expect, it } from 'vitest';
-import { measured, percentile, ratio, spread, type Measured } from './figures.js';
+import { exponent, measured, percentile, ratio, spread, type Measured } from './figures.js';
 
 const counted = (operations: number, samples: number[], more = {}) => ({
   operations,
+  total: operations,
   seconds: 2,
   ownerChanges: 0,
   samples,
+  max: Math.max(...samples),
   changes: operations,
   ...more,
 });
@@ -14,7 +16,7 @@ const counted = (operations: number, samples: number[], more = {}) => ({
 describe('figures', () => {
   it('adds up the rates of all app servers and takes percentiles of all samples', () => {
     const both = measured([counted(10, [1, 3], { ownerChanges: 4 }), counted(30, [2, 4])], 0);
-    expect(both).toEqual({ rate: 20, p50: 2, p95: 4, p99: 4, ownerChanges: 2, lost: 0 });
+    expect(both).toEqual({ rate: 20, p50: 2, p95: 4, p99: 4, max: 4, ownerChanges: 2, lost: 0 });
   });
 
   it('a percentile is the smallest value that so many do not exceed', () => {
@@ -28,6 +30,13 @@ describe('figures', () => {
     expect(spread([3, 1, 2])).toEqual({ median: 2, min: 1, max: 3 });
     expect(spread([4, 1, 2, 3])).toEqual({ median: 2.5, min: 1, max: 4 });
     expect(() => spread([])).toThrow('a spread needs a value');
+  });
+
+  it('finds the power of x that y follows', () => {
+    const points = (of: (x: number) => number) => [1, 10, 100].map((x) => [x, of(x)] as const);
+    expect(exponent(points((x) => 7 / x))).toBeCloseTo(-1);
+    expect(exponent(points(() => 3))).toBeCloseTo(0);
+    expect(exponent(points((x) => x ** 2))).toBeCloseTo(2);
   });
 
   it('compares round by round, so that a slow moment counts for both', () => {

@@ -10,11 +10,20 @@ export interface Measured {
   readonly p99: number;
   /** How often a second another app server changed the session than before. */
   readonly ownerChanges: number;
+  /** The longest, where it is known. */
+  readonly max?: number;
   /** Acknowledged changes that were not there in the end. */
   readonly lost: number;
+  /** What an operation took of the CPU, in microseconds: what is not known is left out. */
+  readonly cpu?: Partial<Record<Role, number>>;
+  /** The most memory in MB. */
+  readonly memory?: Partial<Record<Role, number>>;
 }
 
-export type Metric = 'rate' | 'p50' | 'p99' | 'ownerChanges';
+/** Who uses CPU and memory: all app servers together, the store, and the server between them or instead. */
+export type Role = 'app' | 'store' | 'server';
+
+export type Metric = 'rate' | 'p50' | 'p95' | 'p99' | 'max' | 'ownerChanges';
 
 /** Median, least and greatest of the rounds. */
 export interface Spread {
@@ -26,10 +35,14 @@ export interface Spread {
 /** What the app servers of one contestant counted: see load.ts. */
 export interface Counted {
   readonly operations: number;
+  /** With those of the warm-up. */
+  readonly total: number;
   readonly seconds: number;
   readonly ownerChanges: number;
   /** Latencies in milliseconds, in any order; a sample where there were very many. */
   readonly samples: readonly number[];
+  /** The longest of all. */
+  readonly max: number;
   /** How many changes were acknowledged, the warm-up included. */
   readonly changes: number;
 }
@@ -43,6 +56,7 @@ export function measured(counted: readonly Counted[], lost: number): Measured {
     p50: percentile(samples, 0.5),
     p95: percentile(samples, 0.95),
     p99: percentile(samples, 0.99),
+    max: Math.max(...counted.map((one) => one.max)),
     ownerChanges: perSecond((one) => one.ownerChanges),
     lost,
   };
@@ -62,7 +76,19 @@ export function spread(values: readonly number[]): Spread {
   return { median, min: sorted[0]!, max: sorted.at(-1)! };
 }
 
+/**
+ * The exponent of the power of x that y follows best: 0 where y does not depend on x, 1 where it grows in
+ * proportion.
+ */
+export function exponent(points: readonly (readonly [x: number, y: number])[]): number {
+  const logs = points.map(([x, y]) => [Math.log(x), Math.log(y)] as const);
+  const mean = (at: 0 | 1) => logs.reduce((sum, log) => sum + log[at], 0) / logs.length;
+  const [x, y] = [mean(0), mean(1)];
+  const sum = (of: (log: readonly [number, number]) => number) => logs.reduce((all, log) => all + of(log), 0);
+  return sum(([a, b]) => (a - x) * (b - y)) / sum(([a]) => (a - x) ** 2);
+}
+
 /** Ours as a multiple of the other's, round by round: so a slow moment of the machine counts for both. */
 export function ratio(ours: readonly Measured[], others: readonly Measured[], metric: Metric): Spread {
-  return spread(ours.map((one, round) => one[metric] / others[round]![metric]));
+  return spread(ours.map((one, round) => one[metric]! / others[round]![metric]!));
 }

@@ -10,9 +10,10 @@ export interface Load {
   readonly operation: 'read' | 'change' | 'touch' | 'mixed';
   /** Scopes at once, of each app server. */
   readonly atOnce: number;
-  /** How many sessions the load is on, and how they are picked: in turn, or by Zipf's law (s = 0.99). */
+  /** How many sessions the load is on. All but those of `touch` are made before it. */
   readonly sessions: number;
-  readonly pick?: 'in-turn' | 'zipf';
+  /** Sessions are picked in turn, by Zipf's law (s = 0.99), or each scope has one of its own. */
+  readonly pick?: 'in-turn' | 'zipf' | 'own';
   /** Of `mixed`: which share of the operations are reads. */
   readonly reads?: number;
   /** Which share of the operations come to the session's own app server. Without it, each comes to any. */
@@ -24,6 +25,24 @@ export interface Load {
 const maxSamples = 100_000;
 /** Operations this short are timed by the hundred: the clock would cost as much as they do. */
 const timedTogether = 100;
+/** How many sessions are made at once before the load. */
+const madeAtOnce = 64;
+
+/** Makes those sessions of the load whose own app server this is. */
+export async function makeSessions(
+  client: Client,
+  { sessions: count, members }: Load,
+  { member, sessions }: { member: number; sessions: string },
+): Promise<void> {
+  let next = member;
+  const make = async () => {
+    for (let at = next; at < count; at = next) {
+      next += members;
+      await client.create(`${sessions}-${at}`);
+    }
+  };
+  await Promise.all(Array.from({ length: madeAtOnce }, make));
+}
 
 export async function runLoad(
   client: Client,
@@ -37,29 +56,31 @@ export async function runLoad(
   let changes = 0;
   let operations = 0;
   let ownerChanges = 0;
+  let total = 0;
   let isMeasured = false;
   const isRead = () =>
     load.operation === 'read' || (load.operation === 'mixed' && Math.random() < load.reads!);
-  const change = async (session: string) => {
-    const before = await client.change(session);
+  const change = async (session: string, scope: number) => {
+    const before = await client.change(session, scope);
     changes++;
     if (isMeasured && before !== undefined && before !== own) ownerChanges++;
   };
   const touch = () => client.create(`${sessions}-${member}-${made++}`);
-  const one = (): unknown => {
+  const one = (scope: number): unknown => {
     if (load.operation === 'touch') return touch();
-    const session = `${sessions}-${pick()}`;
-    return isRead() ? client.read(session) : change(session);
+    const session = `${sessions}-${pick(scope)}`;
+    return isRead() ? client.read(session, scope) : change(session, scope);
   };
 
   const begin = performance.now();
   const end = begin + warmUpMs + ms;
   const batch = load.operation === 'read' && load.atOnce === 1 ? timedTogether : 1;
   let measuredFrom = begin;
-  const scope = async (): Promise<void> => {
+  const scope = async (_: unknown, number: number): Promise<void> => {
     for (let from = performance.now(); from < end;) {
-      for (let at = 0; at < batch; at++) await one();
+      for (let at = 0; at < batch; at++) await one(number);
       const now = performance.now();
+      total += batch;
       if (isMeasured) {
         operations += batch;
         samples.add((now - from) / batch);
@@ -72,7 +93,7 @@ export async function runLoad(
   };
   await Promise.all(Array.from({ length: load.atOnce }, scope));
   const seconds = (performance.now() - measuredFrom) / 1_000;
-  return { operations, seconds, ownerChanges, samples: samples.list(), changes };
+  return { operations, total, seconds, ownerChanges, samples: samples.list(), max: samples.max, changes };
 }
 
 /** Latencies, thinned out when there are too many. */
@@ -80,8 +101,10 @@ class Samples {
   private kept: number[] = [];
   private every = 1;
   private count = 0;
+  max = 0;
 
   add(ms: number): void {
+    this.max = Math.max(this.max, ms);
     if (this.count++ % this.every !== 0) return;
     this.kept.push(ms);
     if (this.kept.length < maxSamples) return;
@@ -95,7 +118,11 @@ class Samples {
 }
 
 /** Returns the number of the next session. Session n's own app server is n modulo the app servers. */
-function picker({ sessions, pick = 'in-turn', sticky, members }: Load, member: number): () => number {
+function picker(
+  { sessions, pick = 'in-turn', sticky, members }: Load,
+  member: number,
+): (scope: number) => number {
+  if (pick === 'own') return (scope) => scope % sessions;
   let turn = -1;
   const any = pick === 'zipf' ? zipf(sessions, 0.99) : () => (turn = (turn + 1) % sessions);
   if (sticky === undefined) return any;

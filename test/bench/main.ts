@@ -1,135 +1,121 @@
 /**
- * `npm run bench -- [NAME…] [--quick] [--rounds 5] [--seconds 3] [--json FILE]`: Locked Session beside its
- * peers and beside the limit. In each round all contestants of a case run one after the other, each in
- * processes of its own. A ratio is taken within a round. With `--json` a run that was stopped goes on where
- * it was.
+ * `npm run bench -- [NAME…]`: Locked Session beside its peers and beside the limit. In each round all
+ * contestants of a case run one after the other, each in processes of its own. A ratio is taken within a
+ * round. With `--json` a run that was stopped goes on where it was. `--table` makes the tables of
+ * docs/BENCHMARKS.md from such files.
  */
-import { randomUUID } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
-import type { Backend } from './contest.js';
-import { contestants, type ContestantName } from './contestants/contestants.js';
-import { runRound, type Pace } from './contest-run.js';
-import { report, type CaseResult } from './report.js';
-import { rows, type Case, type Row, type RowName } from './rows.js';
+import { noInstall } from '../../scripts/services/debian.js';
+import { runCase, type CaseRun } from './case-run.js';
+import type { ContestantName } from './contestants/contestants.js';
+import { Progress } from './progress.js';
+import { report } from './report.js';
+import { newResult, read, resumed, write } from './result.js';
+import { rows, type Row, type RowName } from './rows.js';
 import { Services } from './services.js';
+import { writeTables } from './tables.js';
 
-export interface BenchResult {
-  readonly machine: string;
-  readonly broker: string;
-  readonly cases: CaseResult[];
-}
-
-const usage = `npm run bench -- [NAME…] [--quick] [--rounds 5] [--seconds 3] [--first] [--json FILE]
-  NAME       of ${Object.keys(rows).join(', ')}: all without any
-  --quick    one round of the rows that say most
-  --rounds   how often all contestants of a case run in turn
-  --seconds  how long each runs, after a warm-up of a third of that
-  --first    only the first case of each row
-  --json     where the figures go; what is in it is not run again`;
+const usage = `npm run bench -- [NAME…] [options]
+  NAME              of ${Object.keys(rows).join(', ')}: all without any;
+                    or of some cases of a row, 'growth:waiters': those whose names have that text
+  --quick           one round of the rows that say most, in less than five minutes
+  --rounds <n>      how often all contestants of a case run in turn [5]
+  --seconds <n>     how long each runs, after a warm-up of a third of that [2]
+  --first           only the first case of each row
+  --json <file>     where the figures go; what is in it is not run again
+  --table <file>    runs nothing: writes the tables and curves of docs/BENCHMARKS.md from the figures of that
+                    file, and of more files beside it (other versions of Node)
+  --broker-url <u>  the RabbitMQ to use, as does AMQP_URL; else one is found or started
+  --no-install      installs no package of the system
+  --glance          for tests: of each row the first case, with those contestants that no row before has had
+  --together <n>    for tests: so many cases at once, whose figures say nothing then [1]`;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     quick: { type: 'boolean', default: false },
     rounds: { type: 'string' },
-    seconds: { type: 'string', default: '3' },
+    seconds: { type: 'string', default: '2' },
     first: { type: 'boolean', default: false },
     json: { type: 'string' },
+    table: { type: 'string', multiple: true },
+    'broker-url': { type: 'string' },
+    'no-install': { type: 'boolean', default: false },
+    glance: { type: 'boolean', default: false },
+    together: { type: 'string', default: '1' },
     help: { type: 'boolean', default: false },
   },
 });
-const unknown = positionals.find((name) => !(name in rows));
+if (values['no-install']) process.env[noInstall.variable] = '1';
+if (values['broker-url'] !== undefined) process.env.AMQP_URL = values['broker-url'];
+const wanted = positionals.map((name) => {
+  const [row, ...text] = name.split(':');
+  return { row: row!, text: text.join(':') };
+});
+const unknown = wanted.find(({ row }) => !(row in rows));
 if (values.help) console.log(usage);
 else if (unknown !== undefined) {
-  console.error(`there is no row '${unknown}'\n${usage}`);
+  console.error(`there is no row '${unknown.row}'\n${usage}`);
   process.exitCode = 2;
-} else await main();
+} else if (values.table) writeTables(values.table.map(read));
+else await main();
 
 async function main(): Promise<void> {
   const rounds = positive('rounds', values.rounds ?? (values.quick ? '1' : '5'));
-  const ms = positive('seconds', values.seconds) * 1_000;
-  const pace = { ms, warmUpMs: ms / 3 };
-  const chosen = (Object.keys(rows) as RowName[]).filter((name) =>
-    positionals.length > 0 ? positionals.includes(name) : !values.quick || (rows[name] as Row).quick,
-  );
-  const machine = `Node ${process.version}, ${cpus().length} × ${cpus()[0]!.model}`;
+  const seconds = positive('seconds', values.seconds);
+  const pace = { ms: seconds * 1_000, warmUpMs: (seconds * 1_000) / 3 };
+  const result = values.json === undefined ? newResult(seconds) : resumed(values.json, seconds);
+  const all = chosen().map((one): CaseRun => ({ ...one, rounds, pace }));
+  const isDone = ({ row, its }: CaseRun) =>
+    result.cases.some((done) => done.row === row && done.case === its.name);
+  const left = all.filter((one) => !isDone(one));
   const services = new Services();
-  const broker = await services.start('amqp');
-  const result = resumed(values.json) ?? { machine, broker, cases: [] };
-  console.log(`${machine}; ${broker}; ${rounds} rounds of ${ms / 1_000} s`);
-  try {
-    const cases = chosen.flatMap((row) => casesOf(row).map((its) => ({ row, its })));
-    for (const { row, its } of cases) {
-      const done = result.cases.find((one) => one.row === row && one.case === its.name);
-      const measured = done ?? (await runCase(row, its, rounds, pace, services));
-      if (!done) result.cases.push(measured);
-      save(result);
-      console.log(report(its, measured));
+  const progress = new Progress(left);
+  console.log(`Node ${result.node}, ${result.machine}; ${rounds} rounds of ${seconds} s`);
+  for (const done of result.cases) tell(done);
+  const next = left.values();
+  const work = async () => {
+    for (const one of next) {
+      const told = (round: number, name: ContestantName) => progress.begin(one, round, name);
+      const measured = await runCase(one, services, told);
+      result.cases.push(measured);
+      Object.assign(result.servers, services.told);
+      if (values.json !== undefined) write(values.json, result);
+      progress.clear();
+      tell(measured);
     }
+  };
+  try {
+    await Promise.all(Array.from({ length: positive('together', values.together) }, work));
+    for (const told of Object.values(result.servers)) console.log(told);
   } finally {
+    progress.clear();
     await services.stop();
   }
-}
 
-function casesOf(row: RowName): readonly Case[] {
-  const { cases }: Row = rows[row];
-  return values.first ? cases.slice(0, 1) : cases;
-}
-
-async function runCase(
-  row: string,
-  its: Case,
-  rounds: number,
-  pace: Pace,
-  services: Services,
-): Promise<CaseResult> {
-  const name = `bench-${row}-${randomUUID().slice(0, 8)}`;
-  const result: CaseResult = { row, case: its.name, rounds: {} };
-  const backends = new Map<ContestantName, Backend>();
-  try {
-    for (const contestant of its.contestants) {
-      const { needs, start } = contestants[contestant];
-      for (const kind of needs) await services.start(kind);
-      if (start) backends.set(contestant, await start({ ...placeOf(contestant, 0), member: 0 }));
-    }
-    for (let round = 1; round <= rounds; round++)
-      for (const contestant of its.contestants) {
-        progress(`${row}, ${its.name}: round ${round} of ${rounds}, ${contestant}`);
-        const measured = await runRound(contestant, its, placeOf(contestant, round), pace);
-        (result.rounds[contestant] ??= []).push(measured);
-      }
-  } finally {
-    progress('');
-    await Promise.all([...backends.values()].map((backend) => backend.close()));
-  }
-  return result;
-
-  function placeOf(contestant: ContestantName, round: number) {
-    const { servers } = services;
-    const address = backends.get(contestant)?.address;
-    return {
-      servers,
-      name: `${name}-${contestant}`,
-      sessions: `round-${round}`,
-      address,
-      settings: its.settings ?? {},
-    };
+  function tell(measured: (typeof result.cases)[number]): void {
+    const its = (rows[measured.row] as Row).cases.find((one) => one.name === measured.case);
+    if (its) console.log(report(its, measured, result));
   }
 }
 
-function save(result: BenchResult): void {
-  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(result, undefined, 2)}\n`);
-}
-
-function resumed(file: string | undefined): BenchResult | undefined {
-  if (file === undefined || !existsSync(file)) return undefined;
-  return JSON.parse(readFileSync(file, 'utf8')) as BenchResult;
-}
-
-function progress(line: string): void {
-  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${line}`);
+/** The cases of this run, in the order of the rows. */
+function chosen(): Pick<CaseRun, 'row' | 'its' | 'names'>[] {
+  const met = new Set<ContestantName>();
+  const names = (Object.keys(rows) as RowName[]).filter((name) =>
+    wanted.length > 0 ? wanted.some(({ row }) => row === name) : !values.quick || (rows[name] as Row).quick,
+  );
+  return names.flatMap((row) => {
+    const { cases }: Row = rows[row];
+    const texts = wanted.filter((one) => one.row === row).map(({ text }) => text);
+    const named = cases.filter(({ name }) => texts.length === 0 || texts.some((text) => name.includes(text)));
+    return (values.first || values.glance ? named.slice(0, 1) : named).map((its) => {
+      const [first, ...others] = its.contestants;
+      const unmet = others.filter((name) => !values.glance || !met.has(name));
+      for (const name of unmet) met.add(name);
+      return { row, its, names: [first!, ...unmet] };
+    });
+  });
 }
 
 function positive(option: string, text: string): number {

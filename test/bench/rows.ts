@@ -1,9 +1,10 @@
 /**
- * The rows of the benchmarks, as data: which load, which contestants, and what Locked Session aims at. A
- * target names the contestant that it is against; `docs/BENCHMARKS.md` has the reasons.
+ * The rows of the benchmarks, as data: which load, which contestants, and what Locked Session aims at.
+ * `docs/BENCHMARKS.md` has the reasons. Rows of curves stand in curves.ts.
  */
 import type { ContestSettings } from './contest.js';
 import type { ContestantName } from './contestants/contestants.js';
+import { growth, layouts } from './curves.js';
 import type { Metric } from './figures.js';
 import type { Load } from './load.js';
 
@@ -11,18 +12,34 @@ export interface Case {
   readonly name: string;
   readonly load: Load;
   readonly settings?: ContestSettings;
+  /** The first one is compared with all others. */
   readonly contestants: readonly ContestantName[];
   readonly metric: Metric;
-  readonly target?: Target;
-  /** Two app servers change one session in turn, and nothing else happens. */
-  readonly handoff?: boolean;
+  readonly targets?: readonly Target[];
+  /**
+   * With `handoff` two app servers change one session in turn, and nothing else happens. With `takeover` the
+   * store is killed again and again under the load.
+   */
+  readonly drive?: 'load' | 'handoff' | 'takeover';
   /** Whether every acknowledged change is looked for in the end. */
   readonly isCounted?: boolean;
+  /** What the app servers share is started anew for each round, so that its memory is that of one round. */
+  readonly fresh?: boolean;
+  /** How many times longer than others it runs, and its most rounds. */
+  readonly lasts?: number;
+  readonly maxRounds?: number;
+  /** The curve that this case is a point of. */
+  readonly on?: { readonly curve: string; readonly x: number };
 }
 
-/** Ours as a multiple of the other's. */
+/**
+ * The first contestant's figure: as a multiple of another one's (of several, the best one's), as a multiple
+ * of its own in another case of the row, or as it is. The metric is the case's unless one stands here.
+ */
 export interface Target {
-  readonly against: ContestantName;
+  readonly metric?: Metric;
+  readonly against?: ContestantName | readonly ContestantName[];
+  readonly inCase?: string;
   readonly atMost?: number;
   readonly atLeast?: number;
 }
@@ -35,42 +52,49 @@ export interface Row {
 }
 
 const one = { atOnce: 1, sessions: 1, members: 1 } as const;
+const ours = 'locked-session' as const;
 const many = (atOnce: number, sessions: number): Load => ({
   operation: 'change',
   atOnce,
   sessions,
   members: 1,
 });
+const onThousandName = (atOnce: number, partitions: number) =>
+  `${atOnce} at once, 1,000 sessions, ${partitions} partitions`;
 const onThousand = (atOnce: number, partitions: number): Case => ({
-  name: `${atOnce} at once, 1,000 sessions, ${partitions} partitions`,
+  name: onThousandName(atOnce, partitions),
   load: many(atOnce, 1_000),
   settings: { partitions },
-  contestants: ['locked-session', 'limit'],
+  contestants: [ours, 'limit'],
   metric: 'rate',
-  target: { against: 'limit', atLeast: 0.5 },
+  targets: [
+    { against: 'limit', atLeast: 0.5 },
+    ...(partitions === 1 ? [] : [{ inCase: onThousandName(atOnce, 1), atLeast: 0.9 }]),
+  ],
 });
+const lockPeers = ['advisory-lock', 'redlock', 'redlock-5ms', 'redis-semaphore', 'live-mutex'] as const;
 const contended = (members: number, atOnce: number): Case => ({
   name: `${members} app servers, ${atOnce} ${atOnce === 1 ? 'scope' : 'scopes'} each`,
   load: { operation: 'change', atOnce, sessions: 1, members },
-  contestants: [
-    'locked-session',
-    'limit',
-    'advisory-lock',
-    'redlock',
-    'redlock-5ms',
-    'redis-semaphore',
-    'live-mutex',
-  ],
+  contestants: [ours, 'limit', ...lockPeers],
   metric: atOnce === 1 ? 'ownerChanges' : 'rate',
-  target: atOnce === 1 ? { against: 'limit', atLeast: 0.7 } : { against: 'advisory-lock', atLeast: 5 },
+  targets: [atOnce === 1 ? { against: 'limit', atLeast: 0.7 } : { against: lockPeers, atLeast: 5 }],
   isCounted: true,
 });
 const mixed = (sticky: number, reads: number): Case => ({
   name: `${sticky * 100} % sticky, ${reads * 100} % reads`,
   load: { operation: 'mixed', reads, sticky, atOnce: 16, sessions: 10_000, pick: 'zipf', members: 3 },
-  contestants: ['locked-session', 'redlock-5ms', 'redis'],
+  contestants: [ours, 'redlock-5ms', 'redis'],
   metric: 'rate',
-  ...(sticky === 1 && { target: { against: 'redlock-5ms', atLeast: reads > 0.9 ? 5 : 3 } as const }),
+  ...(sticky === 1 && { targets: [{ against: 'redlock-5ms', atLeast: reads > 0.9 ? 5 : 3 }] }),
+});
+const connections = 32;
+const http = (name: string, load: Pick<Load, 'operation' | 'reads'>, more: Partial<Case> = {}): Case => ({
+  name: `${name}, ${connections} connections, each with its session`,
+  load: { ...load, atOnce: connections, sessions: connections, pick: 'own', members: 1 },
+  contestants: ['http-locked-session', 'http-no-session', 'http-express-session', 'http-redlock'],
+  metric: 'rate',
+  ...more,
 });
 
 export const rows = {
@@ -99,9 +123,9 @@ export const rows = {
       {
         name: 'one at a time',
         load: { operation: 'read', ...one },
-        contestants: ['locked-session', 'async-mutex', 'async-lock'],
+        contestants: [ours, 'async-mutex', 'async-lock'],
         metric: 'rate',
-        target: { against: 'async-mutex', atLeast: 1 },
+        targets: [{ against: 'async-mutex', atLeast: 1 }],
       },
     ],
   },
@@ -112,9 +136,9 @@ export const rows = {
       {
         name: 'one session',
         load: { operation: 'change', ...one },
-        contestants: ['locked-session', 'limit', 'echo', 'redis', 'redlock', 'advisory-lock'],
+        contestants: [ours, 'limit', 'echo', 'redis', 'redlock', 'advisory-lock'],
         metric: 'p50',
-        target: { against: 'limit', atMost: 1.3 },
+        targets: [{ against: 'limit', atMost: 1.3 }],
         isCounted: true,
       },
     ],
@@ -127,9 +151,12 @@ export const rows = {
       ...[32, 256].map((atOnce): Case => ({
         name: `${atOnce} at once, one session`,
         load: many(atOnce, 1),
-        contestants: ['locked-session', 'limit'],
+        contestants: [ours, 'limit'],
         metric: 'rate',
-        target: { against: 'limit', atLeast: 0.5 },
+        targets: [
+          { against: 'limit', atLeast: 0.5 },
+          { inCase: onThousandName(atOnce, 16), atLeast: 1 },
+        ],
         isCounted: true,
       })),
     ],
@@ -140,9 +167,9 @@ export const rows = {
       {
         name: 'one at a time',
         load: { operation: 'touch', ...one },
-        contestants: ['locked-session', 'limit', 'echo'],
+        contestants: [ours, 'limit', 'echo'],
         metric: 'p50',
-        target: { against: 'limit', atMost: 1.4 },
+        targets: [{ against: 'limit', atMost: 1.4 }],
       },
     ],
   },
@@ -153,10 +180,13 @@ export const rows = {
       {
         name: 'two app servers in turn',
         load: { operation: 'change', atOnce: 1, sessions: 1, members: 2 },
-        contestants: ['locked-session', 'limit', 'redlock', 'advisory-lock'],
+        contestants: [ours, 'limit', 'redlock', 'advisory-lock'],
         metric: 'p50',
-        target: { against: 'limit', atMost: 1.3 },
-        handoff: true,
+        targets: [
+          { against: 'limit', atMost: 1.3 },
+          { metric: 'p99', against: 'limit', atMost: 2 },
+        ],
+        drive: 'handoff',
       },
     ],
   },
@@ -166,14 +196,15 @@ export const rows = {
     cases: [contended(2, 1), contended(4, 1), contended(2, 8), contended(4, 8)],
   },
   store: {
-    what: 'new sessions are acquired, changed and released, 256 at once',
+    what: 'new sessions are acquired, changed and released, 256 at once, none used again',
     cases: [
       {
         name: '256 at once',
         load: { operation: 'touch', atOnce: 256, sessions: 1, members: 1 },
         settings: { untilIdle: true },
-        contestants: ['locked-session', 'limit', 'redlock-5ms'],
+        contestants: [ours, 'limit', 'redlock-5ms'],
         metric: 'rate',
+        targets: [{ atLeast: 7_500 }],
       },
     ],
   },
@@ -181,6 +212,73 @@ export const rows = {
     what: '10,000 sessions by Zipf, 3 app servers of 16 scopes each',
     cases: [1, 0.9, 0].flatMap((sticky) => [mixed(sticky, 0.95), mixed(sticky, 0.8)]),
   },
+  http: {
+    what: 'a Nest application on one server',
+    cases: [
+      http(
+        '80 % reads',
+        { operation: 'mixed', reads: 0.8 },
+        {
+          targets: [
+            { against: 'http-no-session', atLeast: 0.6 },
+            { against: 'http-express-session', atLeast: 1.2 },
+          ],
+        },
+      ),
+      http(
+        'writes only',
+        { operation: 'change' },
+        {
+          targets: [
+            { against: 'http-no-session', atLeast: 0.45 },
+            { against: 'http-express-session', atLeast: 1 },
+          ],
+          isCounted: true,
+        },
+      ),
+      http(
+        'writes only',
+        { operation: 'change' },
+        {
+          name: `writes only, ${connections} connections, all with one session`,
+          load: { operation: 'change', atOnce: connections, sessions: 1, members: 1 },
+          isCounted: true,
+        },
+      ),
+    ],
+  },
+  takeover: {
+    what: 'the store is killed every 5 s under load while another one stands by',
+    cases: [
+      {
+        name: '2 app servers of 8 scopes, 100 sessions',
+        load: { operation: 'change', atOnce: 8, sessions: 100, members: 2 },
+        settings: { standby: true },
+        contestants: [ours],
+        metric: 'max',
+        targets: [{ atMost: 500 }],
+        drive: 'takeover',
+        isCounted: true,
+        fresh: true,
+        lasts: 10,
+      },
+    ],
+  },
+  demo: {
+    what: 'the load of the demo: 20 sessions, each changed by 3 app servers at once',
+    cases: [
+      {
+        name: '60 requests under way',
+        load: { operation: 'mixed', reads: 0.5, atOnce: 3, sessions: 20, members: 3 },
+        contestants: ['demo'],
+        metric: 'p50',
+        targets: [{ atMost: 50 }, { metric: 'rate', atLeast: 1_212 }],
+        lasts: 2,
+      },
+    ],
+  },
+  layouts,
+  growth,
 } satisfies Record<string, Row>;
 
 export type RowName = keyof typeof rows;

@@ -1,27 +1,39 @@
-/** The servers that contestants need: each is found or started when the first contestant needs it. */
+/**
+ * The servers that contestants need: each is found or started when the first contestant needs it. Each is
+ * asked for its version, and where it is a process of this machine, that process is known.
+ */
+import { connect } from 'amqplib';
+import { Redis } from 'ioredis';
+import { Client } from 'pg';
 import { findBroker } from '../../scripts/services/broker.js';
 import { findDatabase } from '../../scripts/services/database.js';
 import { startPrivateRedis } from '../../scripts/services/private-redis.js';
 import type { ServerKind } from './contest.js';
+import { pidListeningOn } from './usage.js';
 
 export class Services {
   readonly servers: Record<ServerKind, string> = { amqp: '', redis: '', postgres: '' };
-  private readonly origins = new Map<ServerKind, string>();
+  readonly pids: Partial<Record<ServerKind, number>> = {};
+  /** The version and where it comes from. */
+  readonly told: Partial<Record<ServerKind, string>> = {};
+  private readonly starting: Partial<Record<ServerKind, Promise<void>>> = {};
   private readonly stops: (() => Promise<void>)[] = [];
 
-  /** Resolves with where it comes from. */
-  async start(kind: ServerKind): Promise<string> {
-    const known = this.origins.get(kind);
-    if (known !== undefined) return known;
-    const { url, origin, stop } = await this.find(kind);
-    this.servers[kind] = url;
-    this.origins.set(kind, origin);
-    this.stops.push(stop);
-    return origin;
+  start(kind: ServerKind): Promise<void> {
+    return (this.starting[kind] ??= this.begin(kind));
   }
 
   async stop(): Promise<void> {
     await Promise.all(this.stops.map((stop) => stop()));
+  }
+
+  private async begin(kind: ServerKind): Promise<void> {
+    const { url, origin, stop } = await this.find(kind);
+    this.stops.push(stop);
+    this.servers[kind] = url;
+    this.told[kind] = `${await versions[kind](url)}, ${origin}`;
+    const pid = await pidListeningOn(Number(new URL(url).port));
+    if (pid !== undefined) this.pids[kind] = pid;
   }
 
   private async find(kind: ServerKind): Promise<{ url: string; origin: string; stop(): Promise<void> }> {
@@ -29,6 +41,28 @@ export class Services {
     if (kind === 'amqp') return findBroker({ log, mode: 'test' });
     if (kind === 'postgres') return findDatabase({ log });
     const redis = await startPrivateRedis(log, ['--appendonly', 'yes', '--appendfsync', 'everysec']);
-    return { ...redis, origin: 'a private Redis' };
+    return { ...redis, origin: 'a private one' };
   }
 }
+
+const versions: Record<ServerKind, (url: string) => Promise<string>> = {
+  async amqp(url) {
+    const connection = await connect(url);
+    const { product, version } = connection.connection.serverProperties as Record<string, string>;
+    await connection.close();
+    return `${product} ${version}`;
+  },
+  async redis(url) {
+    const redis = new Redis(url);
+    const [, version] = /redis_version:(\S+)/.exec(await redis.info('server'))!;
+    redis.disconnect();
+    return `Redis ${version}`;
+  },
+  async postgres(url) {
+    const client = new Client({ connectionString: url });
+    await client.connect();
+    const { rows } = await client.query<{ server_version: string }>('SHOW server_version');
+    await client.end();
+    return `PostgreSQL ${rows[0]!.server_version}`;
+  },
+};

@@ -101,6 +101,7 @@ function keptOpen(repository: SessionRepository): SessionRepository {
     load: (...of) => repository.load(...of),
     due: (...of) => repository.due(...of),
     apply: (...of) => repository.apply(...of),
+    applyAll: (...of) => repository.applyAll(...of),
     close: async () => {},
   };
 }

@@ -6,6 +6,7 @@
 import {
   HolderMachine,
   noChanges,
+  type Acquire,
   type HeldGrant,
   type HolderEvent,
   type HolderMessage,
@@ -17,66 +18,10 @@ import {
 } from '#protocol';
 import { Violation, type Diary } from './marks.js';
 import { goOn, type Regeneration } from './regeneration.js';
-
-/** How a scope ends. */
-export type Ending = 'reading' | 'changing' | 'destroying';
-
-/** The first change of a new session, which goes with the request for it. */
-interface Creation {
-  readonly mark: string;
-  readonly values: ReadonlyMap<string, Uint8Array>;
-}
-
-/** The answer to a scope leaves when everything through `seq` is durable. */
-interface Result {
-  readonly grant: HeldGrant;
-  readonly seq: number;
-  readonly mark?: string;
-  readonly destroys?: true;
-  /** What the scope should have seen and did not: its result must not leave. */
-  readonly missing: string | undefined;
-}
-
-export interface Seat {
-  grant: HeldGrant | undefined;
-  scope: 'waits' | 'inside' | undefined;
-  /** When the scope gives up waiting, by the monotonic clock; and when it began. */
-  deadline: number;
-  since: number;
-  results: Result[];
-  /** What is made with the session, until it is known what came of it. */
-  creation: Creation | undefined;
-}
+import { emptySeat, marksAs, marksOf, type Ending, type Result, type Seat } from './seat.js';
 
 /** Reasons after which nothing more of a grant is applied. */
 const surelyNot: ReadonlySet<RefusalReason> = new Set(['ended', 'too-large', 'unsupported']);
-
-const attribute = 'm';
-const decoder = new TextDecoder();
-const encoder = new TextEncoder();
-
-function marksAs(marks: readonly string[]): ReadonlyMap<string, Uint8Array> {
-  return new Map([[attribute, encoder.encode(marks.join(' '))]]);
-}
-
-/** The marks in a list as it is stored. */
-function marksIn(bytes: Uint8Array | undefined): string[] {
-  return bytes && bytes.length > 0 ? decoder.decode(bytes).split(' ') : [];
-}
-
-/** The marks of a session, in a copy or in a record. */
-export function marksOf(attributes: ReadonlyMap<string, { readonly bytes: Uint8Array }>): string[] {
-  return marksIn(attributes.get(attribute)?.bytes);
-}
-
-const emptySeat = (): Seat => ({
-  grant: undefined,
-  scope: undefined,
-  deadline: 0,
-  since: 0,
-  results: [],
-  creation: undefined,
-});
 
 /** Those who use an app server. */
 export interface Clients {
@@ -86,7 +31,17 @@ export interface Clients {
   readonly creates: boolean;
 }
 
+/** An app server's settings, and whether a store has a queue of its own for what follows a grant. */
+export interface AppServerParameters extends HolderParameters {
+  readonly hasOwnQueues: boolean;
+}
+
 export class AppServer {
+  /** Acquires on their way into the queues of their sessions (rule 21). */
+  puts: readonly Acquire[] = [];
+  /** Of the owner's own queue, as far as it is known and believed, and when its owner was heard last. */
+  private key: number | undefined;
+  private heardAt = 0;
   readonly machine: HolderMachine;
   readonly seats = new Map<string, Seat>();
   visits: number;
@@ -100,7 +55,7 @@ export class AppServer {
 
   constructor(
     readonly name: string,
-    private readonly parameters: HolderParameters,
+    private readonly parameters: AppServerParameters,
     rules: Partial<HolderRules>,
     { visits, creates }: Clients,
     now: Now,
@@ -224,15 +179,33 @@ export class AppServer {
       if (grant && scope !== 'inside') this.release(session, now);
   }
 
-  receive(frame: StorePart, diary: Diary): void {
+  receive(frame: StorePart, key: number, diary: Diary): void {
     this.machine.receive(frame, diary.now, () => this.takeEvents(diary));
+    if (this.parameters.hasOwnQueues && frame.epoch === this.machine.epochOf(0)) {
+      this.key = key;
+      this.heardAt = diary.now.mono;
+    }
     for (const message of frame.messages) {
       if (message.kind === 'renewed' && message.partitions !== this.partitions)
         throw new Violation(`${this.name} is not told that the store counts another number of partitions`);
     }
   }
 
+  /** A frame that it has sent to a store's own queue has come back, or is not that store's. */
+  bounced(key: number): void {
+    if (this.key === key) this.key = undefined;
+  }
+
+  /** The first acquire that is on its way into its session's queue is there, or will never be. */
+  wasPut(isThere: boolean, { now }: Diary): void {
+    const [acquire, ...others] = this.puts;
+    this.puts = others;
+    this.machine.enqueued(acquire!, isThere, now);
+  }
+
   tick(diary: Diary): void {
+    const isSilent = diary.now.mono - this.heardAt > 2 * this.parameters.repeatMs;
+    if (this.key !== undefined && isSilent && this.machine.awaitsAnswer) this.key = undefined;
     this.machine.tick(diary.now);
     for (const [session, seat] of this.seats)
       if (seat.scope === 'waits' && seat.deadline <= diary.now.mono) this.giveUp(session, diary);
@@ -241,6 +214,8 @@ export class AppServer {
   /** The connection is lost, and another one stands. */
   reconnect(now: Now): void {
     this.machine.takeMessages();
+    this.puts = [];
+    this.key = undefined;
     this.connections++;
     this.machine.connected(now);
   }
@@ -249,7 +224,14 @@ export class AppServer {
   takeMessages(): readonly HolderMessage[] {
     const messages = [...this.sendable, ...[...this.machine.takeMessages().values()].flat()];
     this.sendable = [];
-    return messages;
+    if (this.parameters.queues !== 'per-session') return messages;
+    this.puts = [...this.puts, ...messages.filter((one) => one.kind === 'acquire')];
+    return messages.filter((one) => one.kind !== 'acquire');
+  }
+
+  /** Where a message goes: to the owner's own queue, by its key, or to the partition's. */
+  keyFor({ kind }: HolderMessage): number | undefined {
+    return kind === 'acquire' || kind === 'knock' ? undefined : this.key;
   }
 
   private takeEvents(diary: Diary): void {

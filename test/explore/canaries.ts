@@ -92,11 +92,15 @@ const storeHomes: { readonly [Name in keyof StoreRules]?: string } = {
   touchCounts: 'expiring and in use',
   isUse: 'expiring',
   mayHaveMade: 'new session',
+  mustPutAgain: 'lost acquire',
 };
 
 const holderHomes: { readonly [Name in keyof HolderRules]?: string } = {
   deadline: 'short waits',
   isTimedOut: 'nothing',
+  mustAnnounce: 'short waits',
+  isHeard: 'lost cancel',
+  mayHideMore: 'long list',
   isAnswered: 'nothing',
   isBefore: 'unsendable',
   isTakenBack: 'after a power failure',

@@ -3,6 +3,21 @@
  * may strike how often. All of it is data, so that a new case is a few lines.
  */
 import type { HolderParameters, StoreParameters } from '#protocol';
+import {
+  held,
+  idle,
+  contended,
+  leased,
+  nearRecallTimeout,
+  dying,
+  revoked,
+  twoRevoked,
+  askedBack,
+  committed,
+  lateGrant,
+  lateGrantAndRecall,
+  released,
+} from './starts.js';
 
 /** What may happen so many times and no more. */
 export const budgets = [
@@ -45,6 +60,12 @@ export const budgets = [
   'overtaking',
   /** The store reads nothing for more than half a lease, and what is sent to it meanwhile is refused. */
   'deafness',
+  /** A session's own queue is removed, with the acquires in it. */
+  'removal',
+  /** The store stands still, another one takes over, and the first one goes on without knowing. */
+  'pause',
+  /** An app server's queue is gone, and nothing tells it so for a while. */
+  'severance',
 ] as const;
 
 export type Budget = (typeof budgets)[number];
@@ -66,13 +87,17 @@ export interface Configuration {
   readonly start: readonly string[];
   readonly faults: Partial<Faults>;
   readonly parameters?: Partial<StoreParameters & HolderParameters>;
+  /** How many locks a list names at most, instead of 4,096. */
+  readonly listed?: number;
+  /** What follows a grant goes to a queue of the owner's own. */
+  readonly hasOwnQueues?: boolean;
+  /** A store sends its echoes through the partition's queue alone. */
+  readonly echoesInPartition?: boolean;
   /** Of the stores alone; and of those that take over. */
   readonly storeParameters?: Partial<StoreParameters>;
   readonly nextStoreParameters?: Partial<StoreParameters>;
   /** `a` makes each session that it visits, with its first change. */
   readonly creates?: boolean;
-  /** From one state of so many everything must come to a good end by itself. */
-  readonly futureOf: number;
 }
 
 const parameters: StoreParameters & HolderParameters = {
@@ -92,54 +117,26 @@ const parameters: StoreParameters & HolderParameters = {
   queues: 'partitioned',
 };
 
+/** What loses nothing that was sent. */
+const harmless: ReadonlySet<string> = new Set<Budget>(['time', 'cancel', 'idle', 'destroy', 'commit']);
+
 /** What holds for app servers, for stores, and for stores that take over. */
-export function parametersOf({ parameters: own, storeParameters, nextStoreParameters }: Configuration) {
+export function parametersOf({
+  parameters: own,
+  storeParameters,
+  nextStoreParameters,
+  hasOwnQueues = false,
+  echoesInPartition = false,
+  faults,
+}: Configuration) {
   const holder = { ...parameters, ...own };
   const store = { ...holder, ...storeParameters };
-  return { holder, store, nextStore: { ...store, ...nextStoreParameters } };
+  const nextStore = { ...store, ...nextStoreParameters };
+  const isReliable = Object.keys(faults).every((budget) => harmless.has(budget));
+  return { holder, store, nextStore, hasOwnQueues, echoesInPartition, isReliable };
 }
 
-const two = { holders: 2, visits: 1, waitMs: 30_000, steps: [1_000], futureOf: 20 } as const;
-
-// Starts. ---------------------------------------------------------------------------------------------------
-
-/** `a` has a scope inside. */
-const held = ['a visits s', 'quiet'];
-/** `a` keeps the lock of a session that it has changed, and nobody is inside. */
-const idle = [...held, 'a changes s and leaves', 'quiet'];
-/** `a` has a scope inside, and `b` waits. */
-const contended = [...held, 'b visits s', 'quiet'];
-/** Both have had the session, and have a lease; `b` keeps it. */
-const leased = [...idle, 'b visits s', 'quiet', 'b leaves s', 'quiet'];
-const nearRecallTimeout = [...contended, 'calm for 9500 ms'];
-const dying = [...contended, 'a dies', 'calm for 4500 ms'];
-/** The lock was taken away from `a`, which has not heard of it. */
-const revoked = [...nearRecallTimeout, '600 ms pass', 'the store looks', 'the echo comes back'];
-/** `a` stands still while `b` waits for what it keeps. */
-const askedBack = [
-  ...idle,
-  'b visits s',
-  'the store reads b',
-  'the store reads b',
-  'calm for 4500 ms but for a',
-];
-/** The answer to a change is lost, and then the lock is taken away. */
-const committed = [...nearRecallTimeout, 'a commits to s', 'the store reads a', 'a frame to a is lost'];
-/** Another store takes over while a grant is on its way to `a`, and gives its lock to `b` a lease later. */
-const lateGrant = [
-  ...['a visits s', 'the store reads a', 'a hears', 'the store reads a', 'another store takes over'],
-  ...['b visits s', 'the store reads b', '5000 ms pass', 'the store reads b', 'the echo comes back'],
-];
-/** The same, and `a` does not hear that `b` waits. */
-const lateGrantAndRecall = [
-  ...['a visits s', 'the store reads a', 'a hears', 'the store reads a', 'another store takes over'],
-  ...['b visits s', 'the store reads b', 'the store reads b', 'a frame to a owner 2 of 2 is lost'],
-];
-/** `a` has released a change and asks again, and the change is lost with the power. */
-const released = [
-  ...[...idle, 'a visits s', 'a changes s and leaves', 'the store reads a', 'a releases s', 'a visits s'],
-  ...['the store reads a', 'the power fails, and 2 writes are lost'],
-];
+const two = { holders: 2, visits: 1, waitMs: 30_000, steps: [1_000] } as const;
 
 /** Sessions expire soon. */
 const brief = {
@@ -147,6 +144,11 @@ const brief = {
   steps: [600],
   parameters: { ttlMs: 8_000, tombstoneMs: 60_000, destroyedNoticeMs: 5_000 },
 } as const;
+
+/** What follows a grant goes to a queue of the owner's own. */
+const owned = { ...two, visits: 2, hasOwnQueues: true } as const;
+/** Acquires wait in the queues of their sessions. */
+const queued = { ...two, visits: 2, waitMs: 60_000, parameters: { queues: 'per-session' } } as const;
 
 export const configurations: readonly Configuration[] = [
   { ...two, name: 'nothing', start: [], faults: { loss: 1, time: 1 } },
@@ -223,14 +225,13 @@ export const configurations: readonly Configuration[] = [
   { ...two, name: 'other partitions', start: [], faults: {}, storeParameters: { partitions: 2 } },
   { ...two, name: 'cut', start: contended, faults: { cut: 1, time: 2 }, steps: [1_000, 5_000] },
   { ...two, name: 'crash', start: held, faults: { crash: 1, time: 2 }, steps: [1_000, 5_000] },
-  { ...two, name: 'dead holder', start: dying, faults: { loss: 1, time: 1 }, steps: [600], futureOf: 1 },
+  { ...two, name: 'dead holder', start: dying, faults: { loss: 1, time: 1 }, steps: [600] },
   {
     ...two,
     name: 'short waits',
     start: [...contended, 'a dies'],
     faults: { time: 1 },
     waitMs: 2_000,
-    futureOf: 1,
   },
   { ...two, name: 'cancel', start: held, faults: { cancel: 1, idle: 1, loss: 1, time: 1 } },
   { ...two, name: 'destroy', visits: 2, start: contended, faults: { destroy: 1, loss: 1, time: 1 } },
@@ -286,6 +287,55 @@ export const configurations: readonly Configuration[] = [
     name: 'expiring and silent',
     start: [...idle, 'calm for 7500 ms but for a'],
     faults: { time: 1 },
+  },
+  {
+    ...two,
+    name: 'lost cancel',
+    sessions: ['s', 't'],
+    visits: 2,
+    start: [...contended, 'b gives up s'],
+    faults: { cancel: 1, loss: 1 },
+  },
+  {
+    ...two,
+    name: 'long list',
+    sessions: ['s', 't'],
+    visits: 2,
+    start: twoRevoked,
+    faults: { time: 1 },
+    steps: [2_500],
+    listed: 1,
+  },
+  { ...owned, name: 'own queue', start: contended, visits: 2, faults: { loss: 1, time: 1 } },
+  {
+    ...owned,
+    name: 'own queue before recall time-out',
+    start: nearRecallTimeout,
+    faults: { loss: 1, time: 2 },
+    steps: [600, 4_400],
+  },
+  { ...owned, name: 'own queue and takeover', start: contended, faults: { takeover: 1, loss: 1, time: 1 } },
+  { ...owned, name: 'own queue and paused store', start: contended, faults: { pause: 1, time: 1 } },
+  { ...owned, name: 'own queue and cancel', start: held, faults: { cancel: 1, idle: 1, loss: 1, time: 1 } },
+  {
+    ...owned,
+    name: 'own queue and new session',
+    start: [],
+    creates: true,
+    faults: { destroy: 1, loss: 1, time: 1, cancel: 1, takeover: 1 },
+  },
+  { ...two, name: 'paused store', visits: 2, start: contended, faults: { pause: 1, loss: 1, time: 1 } },
+  { ...queued, name: 'lost acquire', start: held, faults: { loss: 1 } },
+  { ...queued, name: 'removed queue', start: contended, faults: { removal: 1, loss: 1, time: 1 } },
+  { ...queued, name: 'queue and takeover', start: contended, faults: { takeover: 1, time: 1, cancel: 1 } },
+  { ...queued, name: 'queue and cut', start: contended, faults: { cut: 1, idle: 1, time: 1, cancel: 1 } },
+  {
+    ...two,
+    name: 'gone at once',
+    visits: 2,
+    start: contended,
+    parameters: { unreachableHolder: 'revoke' },
+    faults: { crash: 1, cut: 1, severance: 1, time: 1 },
   },
   { ...two, name: 'three holders', holders: 3, start: contended, faults: { loss: 1, time: 1 } },
 ];

@@ -16,9 +16,10 @@ import { AppServer, type Clients } from './app-server.js';
 import { budgets, type Faults } from './configurations.js';
 import { emptyDisk, type Disk } from './disk.js';
 import { letters, type Folding } from './folding.js';
-import { copyOf, finish, mix } from './graph.js';
-import { PassingParts, type Part, type Parts } from './parts.js';
+import { finish, mix } from './graph.js';
+import type { Part, Parts } from './parts.js';
 import { StoreServer } from './store-server.js';
+import { noQueues, type BrokerQueues } from './broker-queues.js';
 import type { Mark } from './marks.js';
 import { emptyWitness, type Witness } from './witness.js';
 
@@ -29,6 +30,21 @@ export type ToStore = { readonly frame: HolderPart; readonly sentAt: number } | 
 export interface ToHolder {
   readonly frame: StorePart;
   readonly queue: string;
+  /** Of the store's own queue. */
+  readonly key: number;
+}
+
+/** A store that stands still, and does not know that another one has the partition's queue. */
+export interface Paused {
+  readonly store: Part<StoreServer>;
+  /** What was handed over to it, and what is in its own queue. */
+  readonly inbox: Part<readonly PausedFrame[]>;
+}
+
+export interface PausedFrame {
+  readonly frame: HolderPart;
+  /** From its own queue. All other frames come to the next owner, too. */
+  readonly isDirect: boolean;
 }
 
 /** What belongs to one app server, through all its incarnations. */
@@ -37,6 +53,12 @@ export interface Slot {
   readonly marks: Part<readonly Mark[]>;
   readonly toStore: Part<readonly ToStore[]>;
   readonly toHolder: Part<readonly ToHolder[]>;
+  /** What it has sent to the owner's own queue, which nothing orders with the partition's. */
+  readonly direct: Part<readonly ToStore[]>;
+  /** Keys of stores that do not serve the partition, to which a frame of it went. */
+  readonly bounced: readonly number[];
+  /** Its queue is gone, and it does not know. */
+  readonly isSevered: boolean;
   /** Its timer has not fired since time went on. */
   readonly isDue: boolean;
 }
@@ -50,6 +72,11 @@ export interface State {
   /** What is delivered again to the next owner, before all else. */
   readonly again: Part<readonly HolderPart[]>;
   readonly echoes: Part<readonly number[]>;
+  /** The sessions' own queues at the broker. */
+  readonly queues: Part<BrokerQueues>;
+  /** Queues of holders that are gone, to which a frame went, as the store is told. */
+  readonly returned: Part<readonly string[]>;
+  readonly paused: Paused | undefined;
   readonly witness: Part<Witness>;
   /** Disks as they were before the latest writes, oldest first, when the power may fail. */
   readonly history: Part<readonly Disk[]>;
@@ -66,6 +93,8 @@ export interface State {
 export interface Rules {
   readonly store: Partial<StoreRules>;
   readonly holder: Partial<HolderRules>;
+  /** False: a store does not verify its epoch before it speaks (rule 7). */
+  readonly verifies?: boolean;
 }
 
 export interface DeploymentParameters {
@@ -73,6 +102,12 @@ export interface DeploymentParameters {
   readonly store: StoreParameters;
   /** Of stores that take over. */
   readonly nextStore: StoreParameters;
+  /** What follows a grant goes to the owner's own queue. */
+  readonly hasOwnQueues: boolean;
+  /** A store sends its echoes through the partition's queue alone. */
+  readonly echoesInPartition: boolean;
+  /** Nothing is ever lost. */
+  readonly isReliable: boolean;
 }
 
 /** One configuration with its rules: makes the first state, and the parts of all others. */
@@ -81,8 +116,14 @@ export class Deployment {
     readonly holders: number,
     readonly parameters: DeploymentParameters,
     readonly rules: Rules,
+    private readonly folding: Folding,
     private readonly parts: Parts,
   ) {}
+
+  /** 64 bits that are the same for states that differ by an exchange of holders. */
+  printOf(state: State): readonly [high: number, low: number] {
+    return printOf(state, this.folding);
+  }
 
   /** The value as a part of states. */
   part<T>(value: T): Part<T> {
@@ -94,16 +135,6 @@ export class Deployment {
     return this.parts.copy(value);
   }
 
-  /** The same deployment for states that nothing is compared with: a step changes what it concerns. */
-  passing(state: State): { readonly deployment: Deployment; readonly state: State } {
-    const deployment = new Deployment(this.holders, this.parameters, this.rules, new PassingParts());
-    const slots = state.slots.map((slot) => ({
-      ...slot,
-      server: deployment.part(copyOf(slot.server.value)),
-    }));
-    return { deployment, state: { ...state, slots, store: deployment.part(copyOf(state.store.value)) } };
-  }
-
   first(left: Faults, visits: number, creates: boolean): State {
     const empty = { again: this.part([]), echoes: this.part([]) };
     const slots = Array.from({ length: this.holders }, (_, slot): Slot => {
@@ -113,16 +144,22 @@ export class Deployment {
         marks: this.part([]),
         toStore: this.part([]),
         toHolder: this.part([]),
+        direct: this.part([]),
+        bounced: [],
+        isSevered: false,
         isDue: false,
       };
     });
     return {
       time: 0,
-      store: this.part(new StoreServer(this.parameters.store, this.rules.store)),
+      store: this.part(new StoreServer(1, this.parameters.store, this.rules.store)),
       isStoreDue: false,
       disk: this.part(emptyDisk),
       slots,
       ...empty,
+      queues: this.part(noQueues),
+      returned: this.part([]),
+      paused: undefined,
       witness: this.part(emptyWitness),
       history: this.part([]),
       lostEpoch: 0,
@@ -135,12 +172,13 @@ export class Deployment {
   /** A new incarnation of an app server. */
   server(slot: number, incarnation: number, clients: Clients, now: Now): AppServer {
     const name = `${letters[slot]}${incarnation}`;
-    return new AppServer(name, this.parameters.holder, this.rules.holder, clients, now);
+    const { holder, hasOwnQueues } = this.parameters;
+    return new AppServer(name, { ...holder, hasOwnQueues }, this.rules.holder, clients, now);
   }
 }
 
 /** 64 bits that are the same for states that differ by an exchange of holders. */
-export function printOf(state: State, { places: all }: Folding): readonly [high: number, low: number] {
+function printOf(state: State, { places: all }: Folding): readonly [high: number, low: number] {
   let least: readonly [number, number] | undefined;
   for (const [way, places] of all.entries()) {
     const print = printBy(state, way, places);
@@ -160,23 +198,23 @@ function printBy(state: State, way: number, places: readonly number[]): [number,
   add(Number(state.isStoreDue), 0);
   add(state.lostEpoch, state.behindMs);
   add(state.deafSince ?? -1, 0);
+  add(Number(state.paused !== undefined), 0);
   for (let place = 0; place < places.length; place++) {
     const slot = state.slots[places.indexOf(place)]!;
     for (const part of slotParts(slot)) add(part.prints[2 * way]!, part.prints[2 * way + 1]!);
-    add(Number(slot.isDue), 1);
+    add(Number(slot.isDue) + 2 * Number(slot.isSevered), 1);
+    for (const key of slot.bounced) add(key, 2);
   }
   return [finish(high), finish(low)];
 }
 
-const sharedParts = ({ store, disk, again, echoes, witness, history }: State) => [
-  store,
-  disk,
-  again,
-  echoes,
-  witness,
-  history,
+const sharedParts = ({ store, disk, again, echoes, queues, returned, witness, history, paused }: State) => [
+  ...[store, disk, again, echoes, queues, returned, witness, history],
+  ...(paused ? [paused.store, paused.inbox] : []),
 ];
-const slotParts = ({ server, marks, toStore, toHolder }: Slot) => [server, marks, toStore, toHolder];
+const slotParts = ({ server, marks, toStore, toHolder, direct }: Slot) => [
+  ...[server, marks, toStore, toHolder, direct],
+];
 
 export function partsOf(state: State): Part<unknown>[] {
   return [...sharedParts(state), ...state.slots.flatMap(slotParts)];
@@ -190,8 +228,16 @@ export function nowAt(time: number): Now {
 /**
  * Written data were lost, its grant perhaps among them, and it has not heard of the owner that came after.
  */
-export function isUnaware({ machine }: AppServer, { lostEpoch }: State): boolean {
+function isUnaware({ machine }: AppServer, { lostEpoch }: State): boolean {
   return lostEpoch > 0 && machine.epochOf(0) <= lostEpoch;
+}
+
+/**
+ * It cannot know that it does not hold its locks any more: data were lost, or its queue is gone, while the
+ * store counts such a holder as gone at once.
+ */
+export function isExcused(server: AppServer, state: State, slot: number): boolean {
+  return isUnaware(server, state) || state.slots[slot]!.isSevered;
 }
 
 /** The state with another value in one slot. */

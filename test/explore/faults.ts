@@ -8,8 +8,43 @@ import { hasComeBack, serve, takeOver } from './store-steps.js';
 
 /** What is on its way to it goes with its queue; what it has sent stays on its way. */
 export function cutOff(deployment: Deployment, state: State, slot: number): State {
-  const cut = withSlot(state, slot, { toHolder: deployment.part([]) });
+  const cut = withSlot(state, slot, { toHolder: deployment.part([]), isSevered: false, bounced: [] });
   return actAt(deployment, cut, slot, 'reconnects', (server, { now }) => server.reconnect(now));
+}
+
+/** Its queue is gone, and nothing tells it so for a while. */
+export function sever(deployment: Deployment, state: State, slot: number): State {
+  return withSlot(state, slot, { toHolder: deployment.part([]), isSevered: true });
+}
+
+/**
+ * The store stands still. What was handed over to it goes to another one, too, which owns the partition when
+ * it has read something.
+ */
+export function pause(deployment: Deployment, state: State): State {
+  const handedOver = state.slots.flatMap(({ toStore, direct }) => [
+    ...framesIn(toStore.value).map((frame) => ({ frame, isDirect: false })),
+    ...framesIn(direct.value).map((frame) => ({ frame, isDirect: true })),
+  ]);
+  const paused = { store: state.store, inbox: deployment.part(handedOver) };
+  return { ...takeOver(deployment, state), paused };
+}
+
+/** The store that stood still ends. What is in its own queue comes back. */
+export function endPaused(state: State): State {
+  const { paused } = state;
+  if (!paused) return state;
+  const { key } = paused.store.value;
+  const senders = paused.inbox.value.flatMap(({ frame, isDirect }) => (isDirect ? [frame.holder] : []));
+  const slots = state.slots.map((slot) => {
+    const isIts = senders.includes(slot.server.value.name) && !slot.bounced.includes(key);
+    return isIts ? { ...slot, bounced: [...slot.bounced, key] } : slot;
+  });
+  return { ...state, slots, paused: undefined };
+}
+
+function framesIn(items: readonly ToStore[]): HolderPart[] {
+  return items.flatMap((item) => ('frame' in item ? [item.frame] : []));
 }
 
 /** Another incarnation comes. Nobody knows what became of what was not answered. */
@@ -26,6 +61,8 @@ export function crash(deployment: Deployment, state: State, slot: number): State
       marks.value.map((mark) => (isOpen(mark) ? { ...mark, outcome: 'unknown' } : mark)),
     ),
     toHolder: deployment.part([]),
+    isSevered: false,
+    bounced: [],
     isDue: false,
   });
   return actAt(deployment, died, slot, 'begins', () => {});

@@ -13,7 +13,7 @@ const countingKeys: ReadonlySet<string> = new Set(['counters']);
 
 /** Messages and frames never change, and the machines compare them by identity. */
 function isFixed(value: object): boolean {
-  return 'kind' in value || value instanceof Uint8Array || ('messages' in value && 'version' in value);
+  return 'kind' in value || value instanceof Uint8Array || ('messages' in value && 'epoch' in value);
 }
 
 /** A graph of its own, with the same shape: what was one object in two places is one object in the copy. */

@@ -2,9 +2,9 @@
  * Steps of one app server: it receives, its timer fires, its client acts. Whatever it then says is on its
  * way.
  */
-import { intoFrames, protocolVersion } from '#protocol';
+import { intoFrames, type HolderPart, type HolderMessage } from '#protocol';
 import type { AppServer } from './app-server.js';
-import { isUnaware, nowAt, withSlot, type Deployment, type State, type ToStore } from './deployment.js';
+import { isExcused, nowAt, withSlot, type Deployment, type State, type ToStore } from './deployment.js';
 import { letters } from './folding.js';
 import { missingIn, nameOf, type Diary, type Mark, type Outcome } from './marks.js';
 import type { Part } from './parts.js';
@@ -14,6 +14,8 @@ interface Acted {
   readonly server: Part<AppServer>;
   readonly marks: readonly Part<readonly Mark[]>[];
   readonly said: readonly ToStore[];
+  /** What goes to a store's own queue. */
+  readonly direct: readonly { readonly item: ToStore; readonly key: number }[];
 }
 
 /**
@@ -27,14 +29,28 @@ export function actAt(
   name: string,
   act: (server: AppServer, diary: Diary) => void,
 ): State {
-  const { server: before, toStore } = state.slots[slot]!;
-  const key = `${name} ${state.time} ${state.lostEpoch} ${state.slots.map(({ marks }) => marks.id).join()}`;
-  const { server, marks, said } = before.remember(key, () => acted(deployment, state, slot, act));
+  const { server: before, toStore, isSevered } = state.slots[slot]!;
+  const all = state.slots.map(({ marks }) => marks.id).join();
+  const key = `${name} ${state.time} ${state.lostEpoch} ${isSevered} ${all}`;
+  const { server, marks, said, direct } = before.remember(key, () => acted(deployment, state, slot, act));
   const slots = state.slots.map((one, i) => (marks[i] === one.marks ? one : { ...one, marks: marks[i]! }));
-  return withSlot({ ...state, slots }, slot, {
+  const next = withSlot({ ...state, slots }, slot, {
     server,
     ...(said.length > 0 && { toStore: deployment.part([...toStore.value, ...said]) }),
   });
+  return direct.reduce((to, { item, key: store }) => sendDirect(deployment, to, slot, item, store), next);
+}
+
+/** To the store with this key, if there is one; else it comes back. */
+function sendDirect(deployment: Deployment, state: State, slot: number, item: ToStore, key: number): State {
+  const { direct, bounced } = state.slots[slot]!;
+  const { paused } = state;
+  if (state.store.value.key === key)
+    return withSlot(state, slot, { direct: deployment.part([...direct.value, item]) });
+  if (paused?.store.value.key !== key || !('frame' in item))
+    return withSlot(state, slot, { bounced: bounced.includes(key) ? bounced : [...bounced, key] });
+  const inbox = deployment.part([...paused.inbox.value, { frame: item.frame, isDirect: true }]);
+  return { ...state, paused: { ...paused, inbox } };
 }
 
 function acted(
@@ -53,19 +69,34 @@ function acted(
     },
     settle: (mark, outcome) => settle(changed, mark, outcome),
     destroyed: (session) => endSession(changed, session),
-    missing: (session, seen) => (isUnaware(server, state) ? undefined : missingIn(changed, session, seen)),
+    missing: (session, seen) =>
+      isExcused(server, state, slot) ? undefined : missingIn(changed, session, seen),
   });
-  const said = framesOf(server, state.time);
+  const messages = server.takeMessages();
+  const toPartition = messages.filter((one) => server.keyFor(one) === undefined);
+  const said = framesOf(server, toPartition, state.time);
+  const [first] = messages.filter((one) => server.keyFor(one) !== undefined);
+  const direct = first
+    ? framesOf(
+        server,
+        messages.filter((one) => !toPartition.includes(one)),
+        state.time,
+      ).map((item) => ({ item, key: server.keyFor(first)! }))
+    : [];
   const marks = state.slots.map(({ marks: one }, i) =>
     changed[i] === one.value ? one : deployment.part(changed[i]!),
   );
-  return { server: deployment.part(server), marks, said };
+  return { server: deployment.part(server), marks, said, direct };
 }
 
-function framesOf(server: AppServer, sentAt: number): ToStore[] {
+function framesOf(server: AppServer, messages: readonly HolderMessage[], sentAt: number): ToStore[] {
+  const all = { partition: 0, epoch: server.machine.epochOf(0), messages };
+  return intoFrames([all]).map(([part]) => ({ frame: frameOf(server, part!.messages), sentAt }));
+}
+
+export function frameOf(server: AppServer, messages: readonly HolderMessage[]): HolderPart {
   const { name: holder, queue, machine } = server;
-  const all = { partition: 0, epoch: machine.epochOf(0), messages: server.takeMessages() };
-  return intoFrames([all]).map(([part]) => ({ frame: { ...part!, holder, queue }, sentAt }));
+  return { partition: 0, holder, queue, epoch: machine.epochOf(0), messages };
 }
 
 function settle(marks: (readonly Mark[])[], name: string, outcome: Outcome): void {

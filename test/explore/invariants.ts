@@ -3,8 +3,9 @@
  * was acknowledged.
  */
 import { sameToken } from '#protocol';
-import { marksOf, type AppServer } from './app-server.js';
-import { isUnaware, nowAt, type State } from './deployment.js';
+import type { AppServer } from './app-server.js';
+import { marksOf } from './seat.js';
+import { isExcused, nowAt, type State } from './deployment.js';
 import { copyOf } from './graph.js';
 import { wrongAfter } from './regeneration.js';
 import { missingIn, wrongIn } from './marks.js';
@@ -20,11 +21,11 @@ export function wrongWith(state: State): string | undefined {
     const missing = missingIn(marks, session, stored);
     if (missing !== undefined) return `${session}: ${missing} is gone, though it was acknowledged`;
   }
-  for (const { server } of state.slots) {
+  for (const [slot, { server }] of state.slots.entries()) {
     const { regeneration } = server.value;
     const wrongIds = regeneration && wrongAfter(regeneration, records);
     if (wrongIds !== undefined) return wrongIds;
-    const wrong = wrongAt(server.value, state);
+    const wrong = wrongAt(server.value, state, slot);
     if (wrong !== undefined) return wrong;
   }
   return undefined;
@@ -34,8 +35,8 @@ export function wrongWith(state: State): string | undefined {
  * A holder that may use a lock without asking holds it by the record, and its copy is what is stored, but for
  * what it has changed.
  */
-function wrongAt(server: AppServer, state: State): string | undefined {
-  if (isUnaware(server, state)) return undefined;
+function wrongAt(server: AppServer, state: State, slot: number): string | undefined {
+  if (isExcused(server, state, slot)) return undefined;
   const { disk, time } = state;
   for (const [session, { grant }] of server.seats) {
     if (!grant) continue;

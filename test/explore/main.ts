@@ -14,7 +14,7 @@ const { values } = parseArgs({
   options: {
     only: { type: 'string' },
     canary: { type: 'string' },
-    states: { type: 'string', default: '4000' },
+    states: { type: 'string' },
     deep: { type: 'boolean', default: false },
     replay: { type: 'string' },
     help: { type: 'boolean', default: false },
@@ -22,7 +22,8 @@ const { values } = parseArgs({
 });
 
 const counterexample = 'counterexample.json';
-/** More than ten million states of all configurations together. */
+/** Deep: more than ten million states of all configurations together. */
+const usualBounds: Bounds = { states: 4_000 };
 const deepBounds: Bounds = { states: 300_000, futureOf: 20 };
 
 if (values.help) {
@@ -40,18 +41,23 @@ function run(all: readonly Configuration[]): number {
   const { canary } = values;
   const rules = canary === undefined ? noRules : canaries.get(canary)?.rules;
   if (!rules) throw new Error(`there is no canary '${canary}': ${[...canaries.keys()].join(', ')}`);
-  const bounds = values.deep ? deepBounds : { states: Number(values.states) };
+  const usual = values.deep ? deepBounds : usualBounds;
+  const bounds = { ...usual, states: Number(values.states ?? usual.states) };
   const total = { states: 0, transitions: 0, futures: 0 };
   for (const configuration of all) {
     const started = performance.now();
-    const { states, transitions, depth, futures, isComplete, found } = explore(configuration, rules, bounds);
+    const { states, transitions, depth, futures, played, isComplete, found } = explore(
+      configuration,
+      rules,
+      bounds,
+    );
     const seconds = ((performance.now() - started) / 1_000).toFixed(1);
     total.states += states;
     total.transitions += transitions;
     total.futures += futures;
     console.log(
       `${configuration.name}: ${isComplete ? 'all' : 'the first'} ${states} states to depth ${depth}, ` +
-        `${transitions} transitions, ${futures} futures, ${seconds} s`,
+        `${transitions} transitions, ${futures} futures (${played} played), ${seconds} s`,
     );
     if (!found) continue;
     writeFileSync(counterexample, fileOf(found, canary));

@@ -2,11 +2,24 @@
  * What may happen next in a state: a frame arrives or is lost, a timer fires, time goes on, a client acts, a
  * fault strikes. Each is a move with a name, which is the line of a transcript and enough to make it again.
  */
-import type { AppServer, Ending } from './app-server.js';
+import type { AppServer } from './app-server.js';
+import type { Ending } from './seat.js';
 import type { Diary } from './marks.js';
 import type { Budget, Configuration } from './configurations.js';
-import { crash, cutOff, hearAgain, isLongDeaf, stoodStill, lie, loseAll, losePower } from './faults.js';
-import { echoOf, hearingsOf, readBy, readingsOf } from './deliveries.js';
+import { remove } from './broker-queues.js';
+import {
+  crash,
+  cutOff,
+  hearAgain,
+  isLongDeaf,
+  lie,
+  loseAll,
+  losePower,
+  pause,
+  sever,
+  stoodStill,
+} from './faults.js';
+import { echoOf, hearingsOf, pausedMoves, readBy, readingsOf } from './deliveries.js';
 import { withSlot, type Deployment, type State } from './deployment.js';
 import { letters } from './folding.js';
 import { actAt } from './holder-steps.js';
@@ -31,6 +44,7 @@ export function movesOf(deployment: Deployment, configuration: Configuration): M
       list.addActs(slot);
       list.addFaults(slot);
     }
+    list.addBrokerFaults();
     list.addTime();
     return list.moves;
   };
@@ -49,7 +63,7 @@ class MoveList {
   addReadings(): void {
     const { deployment, state } = this;
     for (const reading of readingsOf(deployment, state)) {
-      const { name, loss } = reading;
+      const { name, loss, lost } = reading;
       this.add(name, () => readBy(deployment, state, reading, 'written'));
       this.fault('notWritten', `${name}, not written`, (from) =>
         readBy(deployment, from, reading, 'not written'),
@@ -57,15 +71,30 @@ class MoveList {
       this.fault('unsaid', `${name}, written but not said`, (from) =>
         readBy(deployment, from, reading, 'written, but reported as failed'),
       );
-      if (loss !== undefined) this.fault('loss', loss, reading.without);
+      if (loss !== undefined) this.fault('loss', loss, lost);
     }
   }
 
   addHearings(slot: number): void {
     for (const { name, heard, without, loss } of hearingsOf(this.deployment, this.state, slot)) {
       this.add(name, () => heard(this.state));
-      this.fault('loss', loss, without);
+      if (without) this.fault('loss', loss, without);
     }
+  }
+
+  /** What befalls queues at the broker, and a store that stands still. */
+  addBrokerFaults(): void {
+    const { deployment, state } = this;
+    for (const session of state.queues.value.queues.keys())
+      this.fault('removal', `the queue of ${session} is removed`, (from) => ({
+        ...from,
+        queues: deployment.part(remove(from.queues.value, session)),
+      }));
+    for (const { name, next } of pausedMoves(deployment, state)) this.add(name, next);
+    if (state.store.value.machine && !state.paused)
+      this.fault('pause', 'another store takes over from one that stands still', (from) =>
+        pause(deployment, from),
+      );
   }
 
   /** What an app server and its clients do. */
@@ -120,6 +149,10 @@ class MoveList {
   addFaults(slot: number): void {
     const letter = letters[slot]!;
     this.fault('cut', `${letter} is cut off`, (from) => cutOff(this.deployment, from, slot));
+    if (this.state.slots[slot]!.isSevered)
+      this.add(`${letter} notices that it is cut off`, () => cutOff(this.deployment, this.state, slot));
+    else
+      this.fault('severance', `the queue of ${letter} is gone`, (from) => sever(this.deployment, from, slot));
     this.fault('crash', `${letter} dies`, (from) => crash(this.deployment, from, slot));
     if (this.state.slots[slot]!.toStore.value.length > 0)
       this.fault('lie', `${letter} shows an epoch that nobody has claimed`, (from) =>
@@ -155,7 +188,7 @@ class MoveList {
       );
     }
     for (const ms of this.configuration.steps)
-      this.fault('time', `${ms} ms pass`, (from) => passTime(from, ms));
+      this.fault('time', `${ms} ms pass`, (from) => passTime(deployment, from, ms));
   }
 
   private add(name: string, next: () => State): void {

@@ -26,19 +26,13 @@ export class Part<T> {
   }
 }
 
-export interface Parts {
-  /** The value as a part; or one that is the same and was made before. */
-  part<T>(value: T): Part<T>;
-  /** A copy that may be changed. */
-  copy<T>(value: T): T;
-}
-
-export class SharedParts implements Parts {
+export class Parts {
   private parts = new Map<number, Part<unknown>>();
   private made = 0;
 
   constructor(private readonly folding: Folding) {}
 
+  /** The value as a part; or one that is the same and was made before. */
   part<T>(value: T): Part<T> {
     const prints = printsOf(value, this.folding);
     const key = keyOf(prints);
@@ -49,6 +43,7 @@ export class SharedParts implements Parts {
     return part;
   }
 
+  /** A copy that may be changed. */
   copy<T>(value: T): T {
     return copyOf(value);
   }
@@ -59,23 +54,6 @@ export class SharedParts implements Parts {
     for (const part of parts) this.parts.set(keyOf(part.prints), part);
   }
 }
-
-/**
- * Parts of states that are gone as soon as the next one is there: nothing is compared, and nothing is copied.
- */
-export class PassingParts implements Parts {
-  private made = 0;
-
-  part<T>(value: T): Part<T> {
-    return new Part(this.made++, value, noPrints);
-  }
-
-  copy<T>(value: T): T {
-    return value;
-  }
-}
-
-const noPrints = new Int32Array(0);
 
 function keyOf(prints: Int32Array): number {
   return (prints[0]! >>> 0) * 2 ** 21 + (prints[1]! >>> 11);

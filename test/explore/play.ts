@@ -21,7 +21,7 @@ export function play(deployment: Deployment, moves: Moves, state: State, name: s
       silent === undefined ? undefined : letters.indexOf(silent),
     );
   const passedMs = /^(\d+) ms pass$/.exec(name)?.[1];
-  if (passedMs !== undefined) return passTime(state, Number(passedMs));
+  if (passedMs !== undefined) return passTime(deployment, state, Number(passedMs));
   const move = moves(state).find((one) => one.name === name);
   if (!move)
     throw new Error(

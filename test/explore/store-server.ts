@@ -22,6 +22,14 @@ export type WriteEnd = 'written' | 'not written' | 'written, but reported as fai
 /** What arrives at once. Without any of it, it is the timer that fires. */
 export interface Batch {
   readonly frame?: HolderPart;
+  /** The frame came through the store's own queue. */
+  readonly isDirect?: true;
+  /** The frame came out of this session's own queue, with this number. */
+  readonly from?: { readonly session: string; readonly n: number };
+  /** This session's own queue is not there. */
+  readonly goneQueue?: string;
+  /** A frame to this queue of a holder came back. */
+  readonly unreachable?: string;
   readonly echo?: number;
   /** A look at the expiry index. Each claim begins with one, too. */
   readonly looksForDue?: true;
@@ -33,10 +41,19 @@ export interface Answers {
   readonly messages: readonly (readonly [queue: string, list: readonly StoreMessage[]])[];
   readonly epoch: number;
   readonly echo: number | undefined;
+  /** Queues of sessions that are consumed from now on, or not any more. */
+  readonly open: readonly string[];
+  readonly close: readonly string[];
+  /** What was taken out of queues of sessions, and is settled. */
+  readonly settled: readonly { readonly session: string; readonly n: number }[];
   /** What was delivered and not settled, in order, when the store has given the partition up. */
   readonly again: readonly HolderPart[] | undefined;
   /** The log says loudly that the data are older than an app server. */
   readonly warns: boolean;
+}
+
+interface Unsettled extends Pick<Batch, 'from' | 'isDirect'> {
+  readonly frame: HolderPart;
 }
 
 export class StoreServer {
@@ -44,12 +61,14 @@ export class StoreServer {
   private claimed: ClaimedEpochs = { epoch: 0, previous: 0 };
   /** The highest epoch that a holder has shown (rule 13). */
   private shown = 0;
-  private readonly unsettled = new Map<number, HolderPart>();
+  private readonly unsettled = new Map<number, Unsettled>();
   private readonly rules: StoreRules;
   /** Tells stores apart that are the same but for their settings, which no fingerprint has. */
   readonly leaseMs = this.parameters.leaseMs;
 
   constructor(
+    /** Of its own queue. */
+    readonly key: number,
     private readonly parameters: StoreParameters,
     rules: Partial<StoreRules>,
   ) {
@@ -61,15 +80,24 @@ export class StoreServer {
     return this.machine !== undefined && this.machine.nextDeadline <= mono;
   }
 
-  /** Somebody else owns the partition from now on: what was not settled is delivered again. */
-  forget(): readonly HolderPart[] {
-    const again = [...this.unsettled.values()];
-    this.unsettled.clear();
-    this.machine = undefined;
-    return again;
+  /** Whether a write of this store would be done. */
+  owns({ epoch }: Disk): boolean {
+    return this.machine === undefined || this.machine.epoch === epoch;
   }
 
-  step({ frame, echo, looksForDue }: Batch, before: Disk, end: WriteEnd, now: Now): Answers {
+  /**
+   * Somebody else owns the partition from now on. What came through its queue and was not settled is
+   * delivered again.
+   */
+  forget(): readonly HolderPart[] {
+    const again = [...this.unsettled.values()].filter(({ from, isDirect }) => !from && !isDirect);
+    this.unsettled.clear();
+    this.machine = undefined;
+    return again.map(({ frame }) => frame);
+  }
+
+  step(batch: Batch, before: Disk, end: WriteEnd, now: Now): Answers {
+    const { frame, isDirect, echo, looksForDue } = batch;
     let disk = before;
     if (frame && this.rules.isBelievable(frame.epoch, now.wall))
       this.shown = Math.max(this.shown, frame.epoch);
@@ -77,27 +105,37 @@ export class StoreServer {
     if (isNew) disk = this.claim(disk, now);
     const machine = this.machine!;
     if (this.rules.mustClaimAbove(this.shown, machine.epoch)) {
-      return { ...this.givenUp(disk, [...this.forget(), ...(frame ? [frame] : [])]), warns: true };
+      const own = frame && !isDirect && !batch.from ? [frame] : [];
+      return { ...this.givenUp(disk, [...this.forget(), ...own]), warns: true };
     }
     const verdict = frame && this.rules.judgeShownEpoch(frame.epoch, this.claimed, now.wall);
     const warns = verdict === 'lost';
-    if (frame && verdict !== 'unbelievable') {
-      for (const id of machine.missing(frame)) machine.load(id, copyOf(disk.records.get(id)));
-      // The least number that is free: how many came before makes no difference.
-      let delivery = 1;
-      while (this.unsettled.has(delivery)) delivery++;
-      this.unsettled.set(delivery, frame);
-      machine.receive(frame, delivery, now);
-    }
+    if (frame && verdict !== 'unbelievable') this.receive(machine, { ...batch, frame }, disk, now);
     if (echo !== undefined) machine.echoed(echo, now);
+    if (batch.goneQueue !== undefined) machine.queueGone(batch.goneQueue, now);
+    if (batch.unreachable !== undefined) machine.unreachable(batch.unreachable, now);
     if (isNew || looksForDue) this.endWhatIsDue(machine, disk, now);
-    if (echo !== undefined || frame === undefined || machine.nextDeadline <= now.mono) machine.tick(now);
-    const { writes, messages, settled, echo: asked } = machine.flush();
+    if (isTimer(batch) || machine.nextDeadline <= now.mono) machine.tick(now);
+    const { writes, messages, settled, open, close, echo: asked } = machine.flush();
     if (end !== 'not written') disk = apply(disk, writes);
     if (end !== 'written') return { ...this.givenUp(disk, this.forget()), warns };
+    const done = settled.flatMap((delivery) => this.unsettled.get(delivery)?.from ?? []);
     for (const delivery of settled) this.unsettled.delete(delivery);
     machine.sent(now);
-    return { disk, messages: [...messages], epoch: machine.epoch, echo: asked, again: undefined, warns };
+    const { epoch } = machine;
+    const queues = { open, close, settled: done };
+    return { disk, messages: [...messages], epoch, echo: asked, ...queues, again: undefined, warns };
+  }
+
+  private receive(machine: PartitionMachine, batch: Unsettled, disk: Disk, now: Now): void {
+    const { frame, from, isDirect } = batch;
+    for (const id of machine.missing(frame)) machine.load(id, copyOf(disk.records.get(id)));
+    // The least number that is free: how many came before makes no difference.
+    let delivery = 1;
+    while (this.unsettled.has(delivery)) delivery++;
+    this.unsettled.set(delivery, { frame, ...(from && { from }), ...(isDirect && { isDirect }) });
+    if (from) machine.receiveQueued(frame, delivery, now);
+    else machine.receive(frame, delivery, now);
   }
 
   private claim(before: Disk, now: Now): Disk {
@@ -116,8 +154,14 @@ export class StoreServer {
   }
 
   private givenUp(disk: Disk, again: readonly HolderPart[]): Answers {
-    return { disk, messages: [], epoch: 0, echo: undefined, again, warns: false };
+    const none = { messages: [], open: [], close: [], settled: [] };
+    return { disk, ...none, epoch: 0, echo: undefined, again, warns: false };
   }
+}
+
+/** The machine looks at the time when its timer fires, and when an echo has come back. */
+function isTimer({ frame, goneQueue, unreachable }: Batch): boolean {
+  return frame === undefined && goneQueue === undefined && unreachable === undefined;
 }
 
 /** The sessions that the expiry index names as due. */

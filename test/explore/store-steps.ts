@@ -3,6 +3,7 @@
  * violation.
  */
 import { sameToken, type HolderPart, type Revoked, type SessionRecord, type StoreMessage } from '#protocol';
+import { close as closed, giveBack, open as opened, settle as settledIn } from './broker-queues.js';
 import { nowAt, withSlot, type Deployment, type State, type ToStore } from './deployment.js';
 import { letters } from './folding.js';
 import { Violation, type Mark } from './marks.js';
@@ -46,15 +47,22 @@ export function serve(
     };
   judgeEpochs(state, next, batch.frame, warns);
   if (again) next = givenUp(deployment, next, again);
-  else if (batch.frame) witness = read(witness, batch.frame, now);
+  else if (batch.frame) {
+    const hasQueues = deployment.parameters.holder.queues === 'per-session';
+    witness = read(witness, batch.frame, { hasQueues, isQueued: batch.from !== undefined }, now);
+  }
   for (const [queue, list] of messages) {
     const slot = letters.indexOf(queue[0]!);
+    const [holder] = queue.split('.') as [string];
     for (const message of list) {
-      witness = say(witness, queue.split('.')[0]!, message, now.mono);
-      judge(deployment, state, { ...next, witness: deployment.part(witness) }, slot, message);
+      const isNotice = batch.goneQueue !== undefined && message.kind === 'refused';
+      if (!isNotice) witness = say(witness, holder, message, now.mono);
+      if (state.slots[slot]!.server.value.name === holder)
+        judge(deployment, state, { ...next, witness: deployment.part(witness) }, slot, message);
     }
     next = send(deployment, next, queue, epoch, list);
   }
+  next = withQueues(deployment, next, answers);
   if (echo !== undefined) next = sendEcho(deployment, next, echo);
   return { ...next, witness: deployment.part(witness) };
 }
@@ -80,8 +88,43 @@ export function lookForDue(deployment: Deployment, state: State): State {
 /** The store loses its turn, or dies. Another one owns the partition when it is delivered something. */
 export function takeOver(deployment: Deployment, state: State): State {
   const again = deployment.copy(state.store).forget();
-  const store = new StoreServer(deployment.parameters.nextStore, deployment.rules.store);
-  return givenUp(deployment, { ...state, store: deployment.part(store), isStoreDue: false }, again);
+  const key = state.store.value.key + 1;
+  const store = new StoreServer(key, deployment.parameters.nextStore, deployment.rules.store);
+  // Its own queue goes with the store.
+  const slots = state.slots.map((slot) =>
+    slot.direct.value.length > 0 ? { ...slot, direct: deployment.part([]) } : slot,
+  );
+  const next = { ...state, slots, store: deployment.part(store) };
+  return givenUp(deployment, { ...next, isStoreDue: false }, again);
+}
+
+/**
+ * The store that stands still goes on with a batch. Until the other one has claimed the partition, it is the
+ * owner. From then on its writes fail, and it says nothing (rule 7).
+ */
+export function servePaused(deployment: Deployment, state: State, name: string, batch: Batch): State {
+  const { paused, store, again, echoes, queues, slots } = state;
+  if (!paused!.store.value.owns(state.disk.value) && deployment.rules.verifies !== false)
+    return { ...state, paused: undefined };
+  const alone = { ...state, store: paused!.store, isStoreDue: false };
+  const next = serve(deployment, alone, name, batch, 'written');
+  // Its channel is gone: it settles nothing, opens nothing, and hears no echo of its own.
+  const withoutEchoes = next.slots.map((slot, at) => ({ ...slot, toStore: slots[at]!.toStore }));
+  return {
+    ...next,
+    ...{ store, again, echoes, queues, isStoreDue: state.isStoreDue, slots: withoutEchoes },
+    paused: next.store.value.machine && { ...paused!, store: next.store },
+  };
+}
+
+/** What becomes of queues of sessions, after a batch. */
+function withQueues(deployment: Deployment, state: State, { open, close, settled }: Answers): State {
+  if (open.length + close.length + settled.length === 0) return state;
+  let { value } = state.queues;
+  for (const session of close) value = closed(value, session);
+  for (const session of open) value = opened(value, session);
+  for (const { session, n } of settled) value = settledIn(value, session, n);
+  return { ...state, queues: deployment.part(value) };
 }
 
 function givenUp(deployment: Deployment, state: State, again: readonly HolderPart[]): State {
@@ -89,14 +132,17 @@ function givenUp(deployment: Deployment, state: State, again: readonly HolderPar
     ...state,
     again: deployment.part([...again, ...state.again.value]),
     echoes: deployment.part([]),
+    returned: deployment.part([]),
+    queues: deployment.part(giveBack(state.queues.value)),
     slots: state.slots.map((slot) => ({
       ...slot,
       toStore: deployment.part(slot.toStore.value.filter((item) => 'frame' in item)),
+      direct: deployment.part(slot.direct.value.filter((item) => 'frame' in item)),
     })),
   };
 }
 
-/** A queue that is not there any more takes nothing. */
+/** What is sent to a queue that is not there any more comes back. */
 function send(
   deployment: Deployment,
   state: State,
@@ -105,25 +151,35 @@ function send(
   messages: readonly StoreMessage[],
 ): State {
   const slot = letters.indexOf(queue[0]!);
-  const { server, toHolder } = state.slots[slot]!;
-  if (server.value.queue !== queue) return state;
+  const { server, toHolder, isSevered } = state.slots[slot]!;
+  if (server.value.queue !== queue || isSevered) {
+    const { returned } = state;
+    const decides = deployment.parameters.store.unreachableHolder === 'revoke';
+    if (!decides || returned.value.includes(queue)) return state;
+    return { ...state, returned: deployment.part([...returned.value, queue]) };
+  }
   const frame = { partition: 0, epoch, messages } as const;
-  return withSlot(state, slot, { toHolder: deployment.part([...toHolder.value, { frame, queue }]) });
+  const item = { frame, queue, key: state.store.value.key };
+  return withSlot(state, slot, { toHolder: deployment.part([...toHolder.value, item]) });
 }
 
 /** The echo stands behind what is in the queues now. */
 function sendEcho(deployment: Deployment, state: State, echo: number): State {
-  const slots = state.slots.map((slot) => {
-    const { value } = slot.toStore;
-    return value.length === 0 ? slot : { ...slot, toStore: deployment.part([...value, { echo }]) };
-  });
+  const { echoesInPartition } = deployment.parameters;
+  const behind = (queue: Part<readonly ToStore[]>) =>
+    queue.value.length === 0 ? queue : deployment.part([...queue.value, { echo }]);
+  const slots = state.slots.map((slot) => ({
+    ...slot,
+    toStore: behind(slot.toStore),
+    direct: echoesInPartition ? slot.direct : behind(slot.direct),
+  }));
   return { ...state, slots, echoes: deployment.part([...state.echoes.value, echo]) };
 }
 
 /** Whether all has been read that stood before the echo. */
 export function hasComeBack(state: State, echo: number): boolean {
-  return state.slots.every(({ toStore }) =>
-    toStore.value.every((item) => 'frame' in item || item.echo !== echo),
+  return state.slots.every(({ toStore, direct }) =>
+    [...toStore.value, ...direct.value].every((item) => 'frame' in item || item.echo !== echo),
   );
 }
 
@@ -233,8 +289,10 @@ function judgeRevocation(
   slot: number,
   { session, token, why }: Revoked,
 ): void {
-  const { server, toStore } = state.slots[slot]!;
+  const { server, toStore, direct } = state.slots[slot]!;
   const { name } = server.value;
+  // Whose queue is gone counts as gone at once.
+  if (why === 'lease-over' && parameters.store.unreachableHolder === 'revoke') return;
   const { grants, heardAt, claimedAt, sparedAt, spoke } = state.witness.value;
   const askedAt = grants.get(session)?.askedAt ?? Infinity;
   const ms = why === 'lease-over' ? parameters.store.leaseMs : parameters.store.recallTimeoutMs;
@@ -244,7 +302,7 @@ function judgeRevocation(
     why === 'lease-over'
       ? [(heardAt.get(name) ?? claimedAt) + parameters.store.leaseMs, ['renew']]
       : [askedAt + parameters.store.recallTimeoutMs, ['release', 'destroy']];
-  for (const item of toStore.value) {
+  for (const item of [...toStore.value, ...direct.value]) {
     if (!('frame' in item) || item.sentAt >= deadline || item.frame.holder !== name) continue;
     const isAnswer = item.frame.messages.some(
       (one) => kinds.includes(one.kind) && (!('token' in one) || sameToken(one.token, token)),

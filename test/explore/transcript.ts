@@ -8,7 +8,7 @@ import { canaries } from './canaries.js';
 import { configurations } from './configurations.js';
 import type { State } from './deployment.js';
 import { letters } from './folding.js';
-import { wrongInFuture } from './future.js';
+import { GoodStates, wrongInFuture } from './future.js';
 import { wrongWith } from './invariants.js';
 import { play } from './play.js';
 import { begin, noRules, outcomeOf, type Counterexample } from './search.js';
@@ -37,7 +37,7 @@ export function transcriptOf({ configuration: name, canary, moves: names }: Repl
     const wrong = wrongWith(state);
     if (wrong !== undefined) return [...lines, wrong];
   }
-  const wrong = wrongInFuture(deployment, state, configuration.sessions ?? ['s']);
+  const wrong = wrongInFuture(deployment, state, configuration.sessions ?? ['s'], new GoodStates());
   return [...lines, wrong ?? 'nothing is wrong'];
 }
 

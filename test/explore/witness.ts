@@ -14,6 +14,8 @@ interface Place {
 export interface Witness {
   /** Those whose requests the owner has read, in order, by session. */
   readonly lines: ReadonlyMap<string, readonly Place[]>;
+  /** The highest request of a holder for a session that was read or cancelled, by holder and session. */
+  readonly known: ReadonlyMap<string, number>;
   /** The last token of each session that was granted, and when it was first asked back. */
   readonly grants: ReadonlyMap<string, { readonly token: Token; readonly askedAt: number | undefined }>;
   /** When the owner has heard a renewal of each holder last. */
@@ -29,6 +31,7 @@ export interface Witness {
 
 export const emptyWitness: Witness = {
   lines: new Map(),
+  known: new Map(),
   grants: new Map(),
   heardAt: new Map(),
   usedAt: new Map(),
@@ -39,17 +42,31 @@ export const emptyWitness: Witness = {
 
 /** Another owner begins anew. */
 export function claimed(witness: Witness, mono: number): Witness {
-  return { ...witness, lines: new Map(), heardAt: new Map(), claimedAt: mono };
+  return { ...witness, lines: new Map(), known: new Map(), heardAt: new Map(), claimedAt: mono };
 }
 
-/** The owner has read a frame. */
-export function read(witness: Witness, { holder, messages }: HolderPart, { mono, wall }: Now): Witness {
-  let { lines, heardAt, usedAt } = witness;
+/**
+ * The owner has read a frame. One from a session's own queue may be old: the owner skips it when it has read
+ * its request before, or when that was cancelled.
+ */
+export function read(
+  witness: Witness,
+  { holder, messages }: HolderPart,
+  { hasQueues, isQueued }: { readonly hasQueues: boolean; readonly isQueued: boolean },
+  { mono, wall }: Now,
+): Witness {
+  let { lines, known, heardAt, usedAt } = witness;
+  const knownOf = (session: string) => known.get(`${holder} ${session}`) ?? 0;
+  const know = (session: string, request: number) => {
+    if (request > knownOf(session)) known = new Map(known).set(`${holder} ${session}`, request);
+  };
   const lineOf = (session: string) => lines.get(session) ?? [];
   const change = (session: string, line: readonly Place[]) => (lines = new Map(lines).set(session, line));
   for (const message of messages) {
     if (message.kind === 'acquire') {
       const { session, request, waitMs } = message;
+      if (isQueued && request <= knownOf(session)) continue;
+      if (isQueued) know(session, request);
       const line = lineOf(session);
       const place = { holder, request, deadline: mono + waitMs };
       const at = line.findIndex((one) => one.holder === holder);
@@ -57,7 +74,14 @@ export function read(witness: Witness, { holder, messages }: HolderPart, { mono,
       if (at >= 0 && line[at]!.request === request) change(session, line.with(at, place));
       else change(session, [...line.filter((one) => one.holder !== holder), place]);
     }
+    if (message.kind === 'knock') {
+      const { session, request, waitMs } = message;
+      const line = lineOf(session);
+      const at = line.findIndex((one) => one.holder === holder && one.request === request);
+      if (at >= 0) change(session, line.with(at, { holder, request, deadline: mono + waitMs }));
+    }
     if (message.kind === 'cancel') {
+      if (hasQueues) know(message.session, message.request);
       const line = lineOf(message.session);
       change(
         message.session,
@@ -74,12 +98,12 @@ export function read(witness: Witness, { holder, messages }: HolderPart, { mono,
       usedAt = new Map(usedAt).set(message.session, wall);
     if (message.kind === 'renew') heardAt = new Map(heardAt).set(holder, mono);
   }
-  return { ...witness, lines, heardAt, usedAt };
+  return { ...witness, lines, known, heardAt, usedAt };
 }
 
 /** The owner says something to a holder. Throws when somebody is granted before his turn (rule 2). */
 export function say(witness: Witness, holder: string, message: StoreMessage, mono: number): Witness {
-  let { lines, grants } = witness;
+  let { lines, known: read, grants } = witness;
   if (message.kind === 'grant') {
     const { session, request, token, contended } = message;
     const line = lines.get(session) ?? [];
@@ -101,14 +125,17 @@ export function say(witness: Witness, holder: string, message: StoreMessage, mon
   if (message.kind === 'recall') grants = askedBack(grants, message.session, message.token, mono);
   if (message.kind === 'renewed')
     for (const [session, token] of message.recalled) grants = askedBack(grants, session, token, mono);
-  if (message.kind === 'refused' && message.request !== undefined) {
+  // Its acquire may come out of the queue once more. Its place stays, if it has one.
+  if (message.kind === 'refused' && message.why === 'unheard')
+    read = new Map([...read].filter(([who]) => who !== `${holder} ${message.session}`));
+  else if (message.kind === 'refused' && message.request !== undefined) {
     const line = lines.get(message.session) ?? [];
     lines = new Map(lines).set(
       message.session,
       line.filter((one) => one.holder !== holder || one.request !== message.request),
     );
   }
-  return { ...witness, lines, grants };
+  return { ...witness, lines, known: read, grants };
 }
 
 function askedBack(

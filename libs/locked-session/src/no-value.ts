@@ -5,8 +5,17 @@
 import { inspect } from 'node:util';
 import { LockedSessionError } from './errors.js';
 
+/** Most characters of a scope's label. */
+const labelChars = 200;
+
 export abstract class NoValue {
-  constructor(readonly label: string) {}
+  constructor(private readonly named: string | number) {}
+
+  /** How messages name the scope: by the caller's name for it, or else by its number. */
+  get label(): string {
+    const { named } = this;
+    return typeof named === 'string' ? named.slice(0, labelChars) : `scope ${named}`;
+  }
 
   refused(): LockedSessionError {
     return new LockedSessionError(

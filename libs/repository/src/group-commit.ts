@@ -14,6 +14,25 @@ export class GroupCommit<Item> {
     return new Promise((resolve, reject) => this.arrive({ item, resolve, reject }));
   }
 
+  /**
+   * Settles when each of `items` is committed or has failed, and resolves with the error of each, or
+   * undefined. As far as a batch has room, they are in one.
+   */
+  addAll(items: readonly Item[]): Promise<readonly unknown[]> {
+    if (items.length === 0) return Promise.resolve([]);
+    return new Promise((resolveAll) => {
+      const errors: unknown[] = items.map(() => undefined);
+      let left = items.length;
+      items.forEach((item, at) => {
+        const settle = (error?: unknown) => {
+          errors[at] = error;
+          if (--left === 0) resolveAll(errors);
+        };
+        this.arrive({ item, resolve: settle, reject: settle });
+      });
+    });
+  }
+
   /** Runs `task` alone, when all that arrived before is settled. */
   alone<T>(task: () => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => this.arrive(() => task().then(resolve, reject)));

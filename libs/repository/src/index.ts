@@ -14,6 +14,7 @@ export {
   InUseError,
   OtherDeploymentError,
   RepositoryError,
+  type Apply,
   type Claim,
   type Deployment,
   type DueSession,

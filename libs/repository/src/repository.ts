@@ -9,6 +9,8 @@
  * - Atomicity: one `apply` is seen whole or not at all, by `load`, by `due` and after a crash.
  * - Order: calls of `apply` for one partition take effect in the order of calling. Calls for different
  *   partitions, and calls made while others are being written, may share one write (group commit).
+ * - Sharing: what `applyAll` is given is one transaction, as far as the adapter's limits allow. Still each
+ *   `apply` of it stands for itself. An epoch that is over fails its own alone.
  * - Verification: `apply` with no writes still verifies the epoch, in a transaction that began after the call
  *   (rule 7).
  * - Durability: when `apply` resolves, its writes survive the death of this process (`process`) or the loss
@@ -49,8 +51,18 @@ export interface SessionRepository {
   /** Verifies the epoch and writes, in one transaction. */
   apply(partition: number, epoch: number, writes: readonly SessionWrite[]): Promise<void>;
 
+  /** `apply` for each, in their order. Resolves with the error of each, or undefined. It never rejects. */
+  applyAll(applies: readonly Apply[]): Promise<readonly unknown[]>;
+
   /** Waits for the calls under way, and closes. */
   close(): Promise<void>;
+}
+
+/** One `apply`. */
+export interface Apply {
+  readonly partition: number;
+  readonly epoch: number;
+  readonly writes: readonly SessionWrite[];
 }
 
 /** The calls of a repository to its user. */

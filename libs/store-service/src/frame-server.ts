@@ -1,20 +1,20 @@
 /**
- * The transport of the Nest microservice: hands every frame to the one handler of the pattern `frame`, in the
- * order of arrival. The handler is looked up once, since a lookup for every message costs more than the
- * message.
+ * The transport of the Nest microservice: hands all frames of a turn of the event loop to the one handler of
+ * the pattern `frames`, in the order of arrival. The handler is looked up once, since a lookup for every call
+ * costs more than a frame.
  */
 import { Server, type CustomTransportStrategy, type MessageHandler } from '@nestjs/microservices';
 import type { HolderFrame } from '#protocol';
-import type { Store } from '#store';
+import type { Dispatch, Store } from '#store';
 
-export const framePattern = 'frame';
+export const framePattern = 'frames';
 
 /**
- * The handler gets it beside the frame. It must call `accept` with the frame, once, and before it awaits
- * anything.
+ * The handler gets it beside the frames. It must call `accept` with those that count, once, and before it
+ * awaits anything.
  */
 export class FrameContext {
-  constructor(readonly accept: (frame: HolderFrame) => void) {}
+  constructor(readonly accept: (frames: readonly HolderFrame[]) => void) {}
 }
 
 export class FrameServer extends Server implements CustomTransportStrategy {
@@ -29,7 +29,8 @@ export class FrameServer extends Server implements CustomTransportStrategy {
       callback(new Error(`no handler for the pattern '${framePattern}': import StoreModule`));
       return;
     }
-    this.store.start((frame, accept) => this.hand(handler, frame, accept)).then(() => callback(), callback);
+    const dispatch: Dispatch = (frames, accept) => this.hand(handler, frames, new FrameContext(accept));
+    this.store.start(dispatch).then(() => callback(), callback);
   }
 
   /** Finishes the batches under way before the links close. */
@@ -45,7 +46,7 @@ export class FrameServer extends Server implements CustomTransportStrategy {
     return this.store as T;
   }
 
-  private hand(handler: MessageHandler, frame: HolderFrame, accept: (frame: HolderFrame) => void): void {
-    handler(frame, new FrameContext(accept)).catch((error: unknown) => this.handleError(String(error)));
+  private hand(handler: MessageHandler, frames: readonly HolderFrame[], context: FrameContext): void {
+    handler(frames, context).catch((error: unknown) => this.handleError(String(error)));
   }
 }

@@ -1,3 +1,4 @@
 /** The store: what keeps the primary state of every session and gives out the locks. */
 export { PartitionDriver } from './partition-driver.js';
-export { Store, tombstoneMs, type Dispatch, type StoreCoreSettings, type StorePorts } from './store.js';
+export type { Dispatch } from './handover.js';
+export { Store, tombstoneMs, type StoreCoreSettings, type StorePorts } from './store.js';

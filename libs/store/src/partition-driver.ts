@@ -1,55 +1,29 @@
 /**
- * Drives one partition's state machine: receive, load, step, persist, send, acknowledge. What arrives while a
- * batch is written becomes the next batch, so one transaction serves many frames. After a failure, or when
- * the channel is lost, the driver forgets the partition's memory. It claims the partition again when the next
- * frame is delivered (rule 13).
+ * Drives one partition's state machine: receive, load, step, persist, send, acknowledge. The store's loop
+ * takes what there is to persist, for all partitions at once (batch-loop.ts). What arrives meanwhile becomes
+ * the next batch, so one transaction serves many frames. After a failure, or when the channel is lost, the
+ * driver forgets the partition's memory. It claims the partition again when the next frame is delivered
+ * (rule 13).
  */
-import type { Clock, Delivery, Log, PartitionLink } from '#broker';
+import type { Delivery, PartitionLink } from '#broker';
 import {
-  partitionHash,
   storeRules,
-  type ClaimedEpochs,
   type HolderPart,
   type Now,
-  PartitionMachine,
+  type PartitionMachine,
   type StoreOutputs,
-  type StoreParameters,
   type StoreRules,
 } from '#protocol';
-import type { TraceSink } from '#trace';
+import type { BatchedPartition, BatchLoop } from './batch-loop.js';
+import type { Receiver } from './handover.js';
 import { MessageSender } from './message-sender.js';
+import { PartitionEpochs } from './partition-epochs.js';
 import type { PartitionIncidents } from './partition-incidents.js';
-import {
-  DeploymentMismatchError,
-  OtherDeploymentError,
-  type DueSession,
-  type SessionRepository,
-} from '#repository';
+import { DeploymentMismatchError, OtherDeploymentError, type Apply, type DueSession } from '#repository';
+import type { PartitionPorts, PartitionSettings } from './partition-settings.js';
+import { PartitionTimers } from './partition-timers.js';
 import { PartitionTrace } from './partition-trace.js';
 import { fromRepository, toRepository } from './stored-session.js';
-
-export interface PartitionPorts {
-  readonly repository: SessionRepository;
-  readonly clock: Clock;
-  readonly log: Log;
-  /** Is told what the store does, where tracing is set. */
-  readonly trace?: TraceSink | undefined;
-  /** Is called with the reason when this store can never serve again. */
-  readonly ended: (error: Error) => void;
-}
-
-export interface PartitionSettings extends StoreParameters {
-  /** How often a partition looks for sessions that are due, in milliseconds. */
-  readonly expiryScanMs: number;
-  /** Most bytes of session state that one partition keeps in memory. */
-  readonly cacheBytes: number;
-  /**
-   * The pause after a failure, before the partition is given up. It doubles with each failure, up to
-   * `retryMaxMs`. In milliseconds.
-   */
-  readonly retryMinMs: number;
-  readonly retryMaxMs: number;
-}
 
 /** Most sessions that one scan finds due. */
 const dueAtOnce = 256;
@@ -65,12 +39,24 @@ interface ReceivedFrame {
 
 type Arrival = ReceivedFrame | { readonly echo: number; readonly at: Now };
 
-export class PartitionDriver {
-  private readonly rules: StoreRules;
+/** Arrivals whose sessions are in memory, and sessions that are due, also in memory. */
+interface Loaded {
+  readonly arrivals: readonly Arrival[];
+  readonly due: readonly DueSession[];
+}
+
+/** What the loop has taken. */
+interface UnderWay {
+  readonly ownership: number;
+  readonly machine: PartitionMachine;
+  readonly outputs: StoreOutputs;
+  /** When the time-outs were checked. */
+  readonly mono: number;
+}
+
+export class PartitionDriver implements BatchedPartition, Receiver {
   private machine: PartitionMachine | undefined;
-  private claimed: ClaimedEpochs = { epoch: 0, previous: 0 };
-  /** The highest epoch that a holder has shown and that is to be believed (rule 13). */
-  private shown = 0;
+  private readonly epochs: PartitionEpochs;
   private inbox: Arrival[] = [];
   private readonly unsettled = new Map<number, Delivery>();
   private deliveries = 0;
@@ -78,26 +64,29 @@ export class PartitionDriver {
   /** The latest time that the machine was given. */
   private reached: Now = { mono: -Infinity, wall: 0 };
   private failures = 0;
-  private running: Promise<void> | undefined;
+  /** It claims, loads, waits for the repository or pauses. */
+  private isBusy = false;
+  private whenIdle = () => {};
+  private loaded: Loaded | undefined;
+  private underWay: UnderWay | undefined;
   private stopping = false;
   private readonly gone = new Set<string>();
   private readonly queuesGone = new Set<string>();
   private readonly sender: MessageSender;
-  private tickDue = false;
-  private cancelTick: (() => void) | undefined;
-  private scanDue = false;
-  private cancelScan: (() => void) | undefined;
+  private readonly timers: PartitionTimers;
   private link: PartitionLink | undefined;
   private readonly trace: PartitionTrace | undefined;
 
   constructor(
     readonly partition: number,
     private readonly ports: PartitionPorts,
+    private readonly loop: BatchLoop,
     private readonly incidents: PartitionIncidents,
     private readonly settings: PartitionSettings,
     rules: Partial<StoreRules>,
   ) {
-    this.rules = { ...storeRules, ...rules };
+    this.timers = new PartitionTimers(ports.clock, settings.expiryScanMs, () => this.wake());
+    this.epochs = new PartitionEpochs(partition, ports, incidents, settings, { ...storeRules, ...rules });
     this.sender = new MessageSender(partition, ports.log);
     this.trace = ports.trace && new PartitionTrace(ports.trace, partition);
   }
@@ -105,7 +94,7 @@ export class PartitionDriver {
   /** Answers go there. Frames that were received before wait for it. */
   attach(link: PartitionLink): void {
     this.link = link;
-    this.pump();
+    this.wake();
   }
 
   /** Numbers the ownerships of this partition. What began in an earlier one is dropped. */
@@ -120,9 +109,9 @@ export class PartitionDriver {
   receive(frame: HolderPart, delivery: Delivery, ownership: number): void {
     if (this.stopping || ownership !== this.ownership) return;
     const at = this.ports.clock.now();
-    if (this.rules.isBelievable(frame.epoch, at.wall)) this.shown = Math.max(this.shown, frame.epoch);
+    this.epochs.show(frame.epoch, at.wall);
     this.inbox.push({ frame, delivery, at });
-    this.pump();
+    this.wake();
   }
 
   /** Sends a holder an answer that concerns no session, without owning the partition. */
@@ -134,21 +123,21 @@ export class PartitionDriver {
   unreachable(queue: string): void {
     if (!this.machine) return;
     this.gone.add(queue);
-    this.pump();
+    this.wake();
   }
 
   /** There is no queue of this session. */
   queueGone(session: string): void {
     if (!this.machine) return;
     this.queuesGone.add(session);
-    this.pump();
+    this.wake();
   }
 
   /** An echo has come back. What was in the queue when it was sent is in the inbox before it. */
-  echoed(echo: number): void {
-    if (this.stopping || !this.machine) return;
+  echoed(echo: number, ownership: number): void {
+    if (this.stopping || !this.machine || ownership !== this.ownership) return;
     this.inbox.push({ echo, at: this.ports.clock.now() });
-    this.pump();
+    this.wake();
   }
 
   /** The ownership is over. Another store may own the partition now. */
@@ -165,17 +154,16 @@ export class PartitionDriver {
     this.gone.clear();
     this.queuesGone.clear();
     this.unsettled.clear();
-    this.cancelTick?.();
-    this.cancelScan?.();
+    this.loaded = undefined;
+    this.timers.stop();
   }
 
   /** Finishes the batch under way and closes the link. Frames that are not settled go to the next store. */
   async stop(): Promise<void> {
     this.stopping = true;
     this.inbox = [];
-    await this.running;
-    this.cancelTick?.();
-    this.cancelScan?.();
+    if (this.isBusy) await new Promise<void>((resolve) => (this.whenIdle = resolve));
+    this.timers.stop();
     await this.link?.close();
     this.machine = undefined;
   }
@@ -185,69 +173,127 @@ export class PartitionDriver {
     return this.machine && { ...this.machine.snapshot(), counters: { ...this.machine.counters } };
   }
 
-  private pump(): void {
-    if (this.running || !this.due) return;
-    this.running = this.run().finally(() => {
-      this.running = undefined;
-      this.pump();
-    });
+  private wake(): void {
+    if (!this.isBusy && this.isDue) this.loop.add(this);
   }
 
-  private get due(): boolean {
+  private rest(): void {
+    this.isBusy = false;
+    this.whenIdle();
+    this.wake();
+  }
+
+  private get isDue(): boolean {
     if (this.stopping || !this.link) return false;
+    if (this.inbox.length > 0 || this.loaded) return true;
+    const { isTickDue, isScanDue } = this.timers;
     const isToldSomething = this.gone.size > 0 || this.queuesGone.size > 0;
-    return (
-      this.inbox.length > 0 ||
-      ((this.tickDue || this.scanDue || isToldSomething) && this.machine !== undefined)
-    );
+    return this.machine !== undefined && (isTickDue || isScanDue || isToldSomething);
   }
 
-  private async run(): Promise<void> {
-    while (this.due) {
-      const { ownership } = this;
-      try {
-        await this.batch(ownership);
-        if (this.failures > 0) this.incidents.served(this.partition);
-        this.failures = 0;
-      } catch (error) {
-        if (ownership === this.ownership) await this.fail(error, ownership);
-      }
+  take(): Apply | undefined {
+    if (this.isBusy || !this.isDue) return undefined;
+    this.isBusy = true;
+    const { machine, ownership } = this;
+    try {
+      const loaded = machine && this.takeLoaded(machine);
+      if (loaded) return this.batch(machine, ownership, loaded);
+      void this.prepare(ownership);
+    } catch (error) {
+      void this.fail(error, ownership);
+    }
+    return undefined;
+  }
+
+  settled(error: unknown): void {
+    const { ownership, machine, outputs, mono } = this.underWay!;
+    this.underWay = undefined;
+    if (error !== undefined) return void this.fail(error, ownership);
+    try {
+      this.trace?.applied(outputs);
+      if (ownership === this.ownership) this.conclude(machine, outputs, mono);
+      this.rest();
+    } catch (thrown) {
+      void this.fail(thrown, ownership);
     }
   }
 
-  private async batch(ownership: number): Promise<void> {
-    const machine = this.machine ?? (await this.claim(ownership));
-    if (ownership !== this.ownership) return;
-    if (this.rules.mustClaimAbove(this.shown, machine.epoch)) return this.claimAbove(machine, ownership);
-    const batch = this.inbox.filter((one) => 'echo' in one || this.counts(one));
-    this.inbox = [];
-    const ids = new Set(batch.flatMap((one) => ('frame' in one ? machine.missing(one.frame) : [])));
-    const due = this.scanDue ? await this.findDue() : [];
-    for (const { session } of due) ids.add(session);
-    await this.load(machine, ids);
-    if (ownership !== this.ownership) return;
+  /** What can be stepped at once. Undefined where the repository is to be asked first. */
+  private takeLoaded(machine: PartitionMachine): Loaded | undefined {
+    const { loaded } = this;
+    if (loaded) {
+      this.loaded = undefined;
+      return loaded;
+    }
+    if (this.timers.isScanDue || this.epochs.mustClaimAbove(machine.epoch)) return undefined;
+    if (missingIn(machine, this.inbox).size > 0) return undefined;
+    return { arrivals: this.takeInbox(), due: [] };
+  }
 
-    for (const one of batch) this.step(machine, one);
+  private takeInbox(): Arrival[] {
+    const arrivals = this.inbox.filter((one) => {
+      if ('echo' in one || this.epochs.counts(one.frame, one.at.wall)) return true;
+      one.delivery.ack();
+      return false;
+    });
+    this.inbox = [];
+    return arrivals;
+  }
+
+  /** Gets what is missing: the partition itself, or sessions. */
+  private async prepare(ownership: number): Promise<void> {
+    try {
+      const machine = this.machine ?? (await this.claim(ownership));
+      if (ownership === this.ownership) {
+        if (this.epochs.mustClaimAbove(machine.epoch)) await this.claimAbove(machine, ownership);
+        else await this.load(machine, ownership);
+      }
+      this.rest();
+    } catch (error) {
+      await this.fail(error, ownership);
+    }
+  }
+
+  /** Loads the sessions that the arrivals name, and those that are due. */
+  private async load(machine: PartitionMachine, ownership: number): Promise<void> {
+    const arrivals = this.takeInbox();
+    const ids = missingIn(machine, arrivals);
+    const due = this.timers.isScanDue ? await this.findDue() : [];
+    for (const { session } of due) ids.add(session);
+    const { repository } = this.ports;
+    const found = ids.size > 0 ? await repository.load(this.partition, [...ids]) : undefined;
+    if (ownership !== this.ownership) return;
+    for (const id of ids) machine.load(id, fromRepository(found?.get(id)));
+    this.loaded = { arrivals, due };
+  }
+
+  private batch(machine: PartitionMachine, ownership: number, { arrivals, due }: Loaded): Apply {
+    for (const one of arrivals) this.step(machine, one);
     // The driver checks time-outs last. A frame that arrived in time counts.
     const now = (this.reached = this.ports.clock.now());
     this.checkTimes(machine, due, now);
     this.tellWhatIsGone(machine, now);
     const outputs = machine.flush();
     this.trace?.applies(outputs);
-    await this.ports.repository.apply(this.partition, machine.epoch, outputs.writes.map(toRepository));
-    this.trace?.applied(outputs);
-    if (ownership !== this.ownership) return;
+    this.underWay = { ownership, machine, outputs, mono: now.mono };
+    return { partition: this.partition, epoch: machine.epoch, writes: outputs.writes.map(toRepository) };
+  }
+
+  /** The batch is persisted: it is sent. */
+  private conclude(machine: PartitionMachine, outputs: StoreOutputs, mono: number): void {
+    if (this.failures > 0) this.incidents.served(this.partition);
+    this.failures = 0;
     this.send(machine.epoch, outputs);
     machine.sent(this.ports.clock.now());
     machine.evict(this.settings.cacheBytes);
-    this.schedule(machine, now.mono);
+    this.timers.tickAtDeadline(machine.nextDeadline, mono);
   }
 
   private step(machine: PartitionMachine, one: Arrival): void {
     if (one.at.mono > this.reached.mono) this.reached = one.at; // for the machine time never goes back
     if ('echo' in one) {
       machine.echoed(one.echo, this.reached);
-      this.tickDue = true;
+      this.timers.isTickDue = true;
       return;
     }
     const { frame, delivery } = one;
@@ -259,10 +305,10 @@ export class PartitionDriver {
   private checkTimes(machine: PartitionMachine, due: readonly DueSession[], now: Now): void {
     const isAnyGone = machine.due(due, now);
     // There may be more. If all of these are still in use, a scan at once would find the same sessions again.
-    if (due.length === dueAtOnce) this.scanLater(isAnyGone ? 0 : scanAgainMs);
-    // Each batch restarts the timer. While batches follow each other, it never fires.
-    if (this.tickDue || machine.nextDeadline <= now.mono) machine.tick(now);
-    this.tickDue = false;
+    if (due.length === dueAtOnce) this.timers.scanLater(isAnyGone ? 0 : scanAgainMs);
+    // The timer may be late while batches follow each other.
+    if (this.timers.isTickDue || machine.nextDeadline <= now.mono) machine.tick(now);
+    this.timers.isTickDue = false;
   }
 
   private tellWhatIsGone(machine: PartitionMachine, now: Now): void {
@@ -272,69 +318,36 @@ export class PartitionDriver {
     this.queuesGone.clear();
   }
 
-  /** Rule 13: whether the frame is read. The log names an epoch that these data do not know. */
-  private counts({ frame: { epoch, holder }, delivery, at }: ReceivedFrame): boolean {
-    const verdict = this.rules.judgeShownEpoch(epoch, this.claimed, at.wall);
-    if (verdict === 'lost') this.incidents.dataAreOlder(this.partition, epoch);
-    if (verdict !== 'unbelievable') return true;
-    this.incidents.cannotBelieve(holder, epoch);
-    delivery.ack();
-    return false;
+  private async claim(ownership: number): Promise<PartitionMachine> {
+    const made = await this.epochs.claim();
+    if (ownership === this.ownership) {
+      this.machine = made.machine;
+      this.epochs.began(made);
+      this.trace?.claimed(made.epochs.epoch, made.epochs.previous);
+      this.reached = made.at;
+      // Due sessions end even when the partition is claimed again and again.
+      this.timers.isScanDue = true;
+    }
+    return made.machine;
   }
 
   /**
-   * Holders know a higher epoch than this owner's, and would drop its frames. If no other store has claimed
-   * the partition, the data are older than the holders. Then it is claimed above their epoch, and the frames
-   * are delivered again.
+   * If no other store has claimed the partition, the data are older than what holders have met. Then it is
+   * claimed above their epoch, and the frames are delivered again.
    */
   private async claimAbove(machine: PartitionMachine, ownership: number): Promise<void> {
     await this.ports.repository.apply(this.partition, machine.epoch, []);
     if (ownership !== this.ownership) return;
-    this.incidents.dataAreOlder(this.partition, this.shown);
+    this.epochs.dataAreOlder();
     this.forget();
     this.link?.abandon();
   }
 
-  private async claim(ownership: number): Promise<PartitionMachine> {
-    const { partitions, leaseMs } = this.settings;
-    const deployment = { partitions, hash: partitionHash, leaseMs };
-    const { repository, clock } = this.ports;
-    // It is the time, so that no epoch comes twice, even with older data (rule 13).
-    const floor = Math.max(Math.floor(clock.now().wall), this.shown + 1);
-    const { epoch, previous, longestLeaseMs } = await repository.claim(this.partition, deployment, floor);
-    const now = clock.now();
-    const owned = { since: now.mono, longestLeaseMs };
-    const machine = new PartitionMachine(this.partition, epoch, this.settings, owned, this.rules);
-    if (ownership === this.ownership) {
-      this.machine = machine;
-      this.claimed = { epoch, previous };
-      this.trace?.claimed(epoch, previous);
-      this.reached = now;
-      // Due sessions end even when the partition is claimed again and again.
-      this.scanDue = true;
-    }
-    return machine;
-  }
-
   /** Sessions that the index names as due. */
   private findDue(): Promise<DueSession[]> {
-    this.scanDue = false;
-    this.scanLater();
+    this.timers.isScanDue = false;
+    this.timers.scanLater();
     return this.ports.repository.due(this.partition, this.ports.clock.now().wall, dueAtOnce);
-  }
-
-  private scanLater(maxMs = Infinity): void {
-    this.cancelScan?.();
-    this.cancelScan = this.ports.clock.after(Math.min(maxMs, this.settings.expiryScanMs), () => {
-      this.scanDue = true;
-      this.pump();
-    });
-  }
-
-  private async load(machine: PartitionMachine, ids: ReadonlySet<string>): Promise<void> {
-    if (ids.size === 0) return;
-    const found = await this.ports.repository.load(this.partition, [...ids]);
-    for (const id of ids) machine.load(id, fromRepository(found.get(id)));
   }
 
   private send(epoch: number, { messages, open, close, settled, echo }: StoreOutputs): void {
@@ -350,17 +363,16 @@ export class PartitionDriver {
     if (echo !== undefined) link.echo(echo);
   }
 
-  private schedule(machine: PartitionMachine, mono: number): void {
-    this.cancelTick?.();
-    if (machine.nextDeadline === Infinity) return;
-    this.cancelTick = this.ports.clock.after(Math.max(1, machine.nextDeadline - mono), () => {
-      this.tickDue = true;
-      this.pump();
-    });
+  /**
+   * The outcome of a failed write is unknown. Only a new claim tells what is in the repository. A failure in
+   * an ownership that is over concerns nobody.
+   */
+  private async fail(error: unknown, ownership: number): Promise<void> {
+    if (ownership === this.ownership) await this.giveUp(error, ownership);
+    this.rest();
   }
 
-  /** The outcome of a failed write is unknown. Only a new claim tells what is in the repository. */
-  private async fail(error: unknown, ownership: number): Promise<void> {
+  private async giveUp(error: unknown, ownership: number): Promise<void> {
     if (error instanceof DeploymentMismatchError || error instanceof OtherDeploymentError)
       this.ports.ended(error);
     if (this.stopping) return;
@@ -374,4 +386,11 @@ export class PartitionDriver {
     this.forget();
     this.link?.abandon();
   }
+}
+
+/** The sessions that must be loaded before these are stepped. */
+function missingIn(machine: PartitionMachine, arrivals: readonly Arrival[]): Set<string> {
+  const ids = new Set<string>();
+  for (const one of arrivals) if ('frame' in one) for (const id of machine.missing(one.frame)) ids.add(id);
+  return ids;
 }

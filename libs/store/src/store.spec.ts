@@ -465,7 +465,7 @@ describe('a transport that hands frames over late', () => {
     store = new Store({ broker, repository, clock: smallEpochs, log }, settings);
     let isLate = true;
     const handOver: (() => void)[] = [];
-    await store.start((frame, accept) => (isLate ? handOver.push(() => accept(frame)) : accept(frame)));
+    await store.start((frames, accept) => (isLate ? handOver.push(() => accept(frames)) : accept(frames)));
     const parts = [{ partition: 0, epoch: 0, messages: [acquire(1)] }];
     const queued = encodeHolderFrame({ holder: 'h', queue: holder.queue(), parts });
     await holder.link.enqueue('s', queued, { maxWaiting: 1, ttlMs: 10_000 });

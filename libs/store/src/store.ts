@@ -18,9 +18,12 @@ import {
   type StoreRules,
 } from '#protocol';
 import { DeploymentMismatchError, InUseError } from '#repository';
+import { BatchLoop } from './batch-loop.js';
+import { Handover, type Dispatch } from './handover.js';
 import { PartitionIncidents } from './partition-incidents.js';
 import { OtherVersions } from './other-versions.js';
-import { PartitionDriver, type PartitionPorts, type PartitionSettings } from './partition-driver.js';
+import { PartitionDriver } from './partition-driver.js';
+import type { PartitionPorts, PartitionSettings } from './partition-settings.js';
 
 export interface StorePorts extends Omit<PartitionPorts, 'ended'> {
   readonly broker: Broker;
@@ -45,13 +48,11 @@ export const tombstoneMs = limits.waitMs + 30 * 60_000;
 /** The time that each part of an orderly stop has in any case, in milliseconds. */
 const lastMs = 300;
 
-/** Hands a frame over. It calls `accept` with the frame, once, in the order of dispatching. */
-export type Dispatch = (frame: HolderFrame, accept: (frame: HolderFrame) => void) => void;
-
 export class Store {
   readonly counters = { frames: 0, badFrames: 0 };
   private readonly incidents: PartitionIncidents;
   private readonly otherVersions = new OtherVersions();
+  private readonly loop: BatchLoop;
   private drivers: PartitionDriver[] = [];
   private stopped: Promise<void> | undefined;
   private wake = () => {};
@@ -63,6 +64,7 @@ export class Store {
     private readonly rules: Partial<StoreRules> = {},
   ) {
     this.incidents = new PartitionIncidents(ports.clock, ports.log);
+    this.loop = new BatchLoop(ports.repository);
   }
 
   /**
@@ -71,11 +73,11 @@ export class Store {
    * started. Throws a `RepositoryError` when the repository cannot be used, or belongs to a deployment with
    * another number of partitions. Throws the error of `Broker.serve` when an operator must act first.
    */
-  start(dispatch: Dispatch = (frame, accept) => accept(frame)): Promise<void> {
-    return keptAlive(this.ports.clock, () => this.begin(dispatch));
+  start(dispatch: Dispatch = (frames, accept) => accept(frames)): Promise<void> {
+    return keptAlive(this.ports.clock, () => this.begin(new Handover(dispatch)));
   }
 
-  private async begin(dispatch: Dispatch): Promise<void> {
+  private async begin(handover: Handover): Promise<void> {
     const { broker, repository } = this.ports;
     await this.open();
     if (this.stopped) return;
@@ -91,11 +93,11 @@ export class Store {
     await Promise.all(
       this.drivers.map(async (driver) => {
         const server = {
-          received: (delivery: Delivery) => this.received(driver, delivery, dispatch),
+          received: (delivery: Delivery) => this.received(driver, delivery, handover),
           lost: (reason: string) => driver.lost(reason),
           unreachable: (queue: string) => driver.unreachable(queue),
           queueGone: (session: string) => driver.queueGone(session),
-          echoed: (mark: number) => driver.echoed(mark),
+          echoed: (mark: number) => handover.echo(driver, mark),
         };
         const link = await broker.serve(driver.partition, { prefetch }, server);
         driver.attach(link);
@@ -144,7 +146,7 @@ export class Store {
 
   private driver(partition: number): PartitionDriver {
     const ports = { ...this.ports, ended: (error: Error) => this.fail(error) };
-    return new PartitionDriver(partition, ports, this.incidents, this.settings, this.rules);
+    return new PartitionDriver(partition, ports, this.loop, this.incidents, this.settings, this.rules);
   }
 
   /** For operators: the partitions that this store owns now. */
@@ -193,7 +195,7 @@ export class Store {
     }
   }
 
-  private received(driver: PartitionDriver, delivery: Delivery, dispatch: Dispatch): void {
+  private received(driver: PartitionDriver, delivery: Delivery, handover: Handover): void {
     let frame: HolderFrame;
     try {
       frame = decodeHolderFrame(delivery.bytes);
@@ -215,8 +217,7 @@ export class Store {
       return;
     }
     this.counters.frames++;
-    const { ownership } = driver;
-    dispatch(frame, ({ parts: [part] }) => driver.receive(part!, delivery, ownership));
+    handover.frame(driver, frame, delivery);
   }
 
   /**

@@ -4,6 +4,8 @@
  */
 import { Pool } from 'pg';
 import {
+  durabilities,
+  versionOf,
   changed,
   changedBy,
   firstSession,
@@ -16,9 +18,11 @@ import {
 const connections = 16;
 
 export const advisoryLock: Contestant = {
-  what: 'pg_advisory_lock around SELECT and UPDATE, fsync off',
+  what: `pg_advisory_lock around SELECT and UPDATE, by pg ${versionOf('pg')}`,
+  durability: durabilities.postgres,
+  lacks: 'a scope takes a connection while it waits',
   needs: ['postgres'],
-  async open({ servers, name, member }) {
+  async open({ servers, name, member, settings }) {
     const pool = new Pool({ connectionString: servers.postgres, max: connections });
     const table = `"${name}"`;
     await pool
@@ -41,7 +45,7 @@ export const advisoryLock: Contestant = {
                 text,
                 values: [id],
               });
-              return rows[0]?.session ?? firstSession();
+              return rows[0]?.session ?? firstSession(settings);
             },
             (session) => {
               const text = `INSERT INTO ${table} VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET session = excluded.session`;

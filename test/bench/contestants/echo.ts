@@ -6,11 +6,21 @@ import { randomUUID } from 'node:crypto';
 import { connect } from 'amqplib';
 import { pack } from 'msgpackr';
 import { startProcess } from '../../../scripts/processes/processes.js';
-import { changedBy, firstAttribute, type Client, type Contestant } from '../contest.js';
+import {
+  changedBy,
+  durabilities,
+  firstAttribute,
+  type Client,
+  type Contestant,
+  versionOf,
+} from '../contest.js';
 import { connection } from './limit.js';
 
 export const echo: Contestant = {
-  what: 'an AMQP echo: no lock, nothing kept',
+  what: `an AMQP echo by amqplib ${versionOf('amqplib')}`,
+  durability: durabilities.nothing,
+  lacks: 'no lock, and nothing is kept',
+  loses: true,
   needs: ['amqp'],
 
   async start({ servers, name }) {
@@ -20,7 +30,7 @@ export const echo: Contestant = {
       env: { AMQP_URL: servers.amqp, QUEUE: name },
       ready: /ready/,
     });
-    return { close: () => server.kill() };
+    return { store: server.pid, close: () => server.kill() };
   },
 
   async open({ servers, name, member }) {
@@ -41,7 +51,7 @@ export const echo: Contestant = {
     );
     const send = (): Promise<undefined> => {
       const correlationId = `${++sent}`;
-      channel.sendToQueue(name, pack(changedBy(firstAttribute, `server-${member}`)), {
+      channel.sendToQueue(name, pack(changedBy(firstAttribute(), `server-${member}`)), {
         replyTo,
         correlationId,
       });

@@ -4,7 +4,9 @@
  */
 import { createRequire } from 'node:module';
 import {
+  durabilities,
   firstSession,
+  versionOf,
   changed,
   changedBy,
   type Client,
@@ -17,7 +19,9 @@ type Exclusive = <T>(session: string, body: () => T | Promise<T>) => Promise<T>;
 const require = createRequire(import.meta.url);
 
 const inProcess = (what: string, open: () => Exclusive): Contestant => ({
-  what: `${what}, in one process, in memory`,
+  what: `${what} ${versionOf(what)}`,
+  durability: durabilities.memory,
+  lacks: 'locks nothing between processes',
   needs: [],
   async open({ member }) {
     const exclusive = open();
@@ -45,7 +49,7 @@ const inProcess = (what: string, open: () => Exclusive): Contestant => ({
 });
 
 /** The CommonJS builds, which are the faster ones. */
-export const asyncMutex = inProcess('async-mutex 0.5.0', () => {
+export const asyncMutex = inProcess('async-mutex', () => {
   const { Mutex } = require('async-mutex') as typeof import('async-mutex');
   const mutexes = new Map<string, InstanceType<typeof Mutex>>();
   return (session, body) => {
@@ -55,7 +59,7 @@ export const asyncMutex = inProcess('async-mutex 0.5.0', () => {
   };
 });
 
-export const asyncLock = inProcess('async-lock 1.4.1', () => {
+export const asyncLock = inProcess('async-lock', () => {
   const AsyncLock = require('async-lock') as new () => { acquire: Exclusive };
   const lock = new AsyncLock();
   return (session, body) => lock.acquire(session, body);

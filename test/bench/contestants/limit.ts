@@ -12,6 +12,7 @@ import { connect, type Channel } from 'amqplib';
 import { pack, unpack } from 'msgpackr';
 import { startProcess } from '../../../scripts/processes/processes.js';
 import {
+  durabilities,
   attributeNames,
   changed,
   changedBy,
@@ -37,7 +38,9 @@ export type Answer =
 export const connection = { noDelay: true };
 
 export const limit: Contestant = {
-  what: 'the bare pipeline, durability `process`',
+  what: 'the bare pipeline',
+  durability: durabilities.killedStore,
+  lacks: 'no lease, no repeats, no takeover: only what a change needs',
   needs: ['amqp'],
 
   async start({ servers, name }) {
@@ -49,6 +52,7 @@ export const limit: Contestant = {
       ready: /ready/,
     });
     return {
+      store: store.pid,
       async close() {
         await store.kill();
         await rm(directory, { recursive: true, force: true });
@@ -56,15 +60,23 @@ export const limit: Contestant = {
     };
   },
 
-  async open({ servers, name, member }) {
+  async open({ servers, name, member, settings }) {
     const link = await connect(servers.amqp, connection);
-    const process = new LimitProcess(await link.createChannel(), name, `server-${member}`);
-    await process.join();
+    const { holders = 1 } = settings;
+    const processes: LimitProcess[] = [];
+    for (let at = 0; at < holders; at++) {
+      const owner = holders === 1 ? `server-${member}` : `server-${member}-${at}`;
+      const process = new LimitProcess(await link.createChannel(), name, owner, firstAttribute(settings));
+      await process.join();
+      processes.push(process);
+    }
+    const [first] = processes as [LimitProcess];
+    const of = (scope: number) => processes[scope % holders]!;
     return {
-      read: (session) => process.use(session, (held) => held.get(changed)),
-      change: (session) => process.change(session, [changed]),
-      create: (session) => process.change(session, attributeNames),
-      count: (session) => process.use(session, (held) => held.get(changed)?.count ?? 0),
+      read: (session, scope) => of(scope).use(session, (held) => held.get(changed)),
+      change: (session, scope) => of(scope).change(session, [changed]),
+      create: (session) => first.change(session, attributeNames),
+      count: (session) => first.use(session, (held) => held.get(changed)?.count ?? 0),
       close: () => link.close(),
     } satisfies Client;
   },
@@ -91,6 +103,7 @@ class LimitProcess {
     private readonly channel: Channel,
     private readonly queue: string,
     private readonly owner: string,
+    private readonly initial: Attribute,
   ) {}
 
   async join(): Promise<void> {
@@ -114,7 +127,7 @@ class LimitProcess {
     const before = held.attributes.get(changed)?.owner;
     const set: Record<string, Uint8Array> = {};
     for (const name of names) {
-      const next = changedBy(held.attributes.get(name) ?? firstAttribute, this.owner);
+      const next = changedBy(held.attributes.get(name) ?? this.initial, this.owner);
       held.attributes.set(name, next);
       set[name] = pack(next);
     }

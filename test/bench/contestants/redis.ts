@@ -10,13 +10,16 @@ import { Mutex } from 'redis-semaphore';
 import { startProcess } from '../../../scripts/processes/processes.js';
 import { freePort } from '../../../scripts/services/programs.js';
 import {
+  durabilities,
   changed,
   changedBy,
   firstSession,
+  versionOf,
   type Backend,
   type Client,
   type Contestant,
   type Place,
+  type Told,
   type WholeSession,
 } from '../contest.js';
 
@@ -31,22 +34,22 @@ interface Guarded {
 /** How long a lock lives unless it is extended, in milliseconds. */
 const lockMs = 10_000;
 
-function inRedis(
-  what: string,
-  open: (redis: Redis, place: Place) => Promise<Guarded>,
-  start?: Contestant['start'],
-): Contestant {
+interface InRedis extends Pick<Told, 'what' | 'lacks' | 'loses'> {
+  readonly start?: () => Promise<Backend>;
+}
+
+function inRedis(told: InRedis, open: (redis: Redis, place: Place) => Promise<Guarded>): Contestant {
   return {
-    what,
+    ...told,
+    durability: durabilities.redis,
     needs: ['redis'],
-    ...(start && { start }),
     async open(place) {
       const redis = new Redis(place.servers.redis);
       const { guard, close } = await open(redis, place);
       const keyOf = (session: string) => `${place.name}:${session}`;
       const load = async (session: string) => {
         const text = await redis.get(keyOf(session));
-        return text === null ? firstSession() : (JSON.parse(text) as WholeSession);
+        return text === null ? firstSession(place.settings) : (JSON.parse(text) as WholeSession);
       };
       const change = (id: string) =>
         guard(keyOf(id), async () => {
@@ -70,30 +73,49 @@ function inRedis(
   };
 }
 
-export const redisWithoutLock = inRedis('Redis GET and SET: no lock, updates are lost', async () => ({
-  guard: (_session, body) => body(),
-}));
+const around = `around GET and SET, by ioredis ${versionOf('ioredis')}`;
+
+export const redisWithoutLock = inRedis(
+  {
+    what: `Redis GET and SET, by ioredis ${versionOf('ioredis')}`,
+    lacks: 'no lock: updates are lost',
+    loses: true,
+  },
+  async () => ({ guard: (_session, body) => body() }),
+);
+
+const pollingLacks = 'no queue, no fencing: a paused holder overwrites newer data';
+
+/** The options under which redlock waits as long as it takes. */
+export const redlockOptions = (retryDelay: number) => ({
+  retryCount: -1,
+  retryDelay,
+  retryJitter: retryDelay / 2,
+});
 
 const redlockWith = (what: string, retryDelay: number) =>
-  inRedis(`redlock 5 around Redis GET and SET, ${what}: no queue`, async (redis) => {
-    const redlock = new Redlock([redis], { retryCount: -1, retryDelay, retryJitter: retryDelay / 2 });
-    return {
-      async guard(session, body) {
-        const lock = await redlock.acquire([`${session}:lock`], lockMs);
-        try {
-          return await body();
-        } finally {
-          await lock.release();
-        }
-      },
-    };
-  });
+  inRedis(
+    { what: `redlock ${versionOf('redlock')} ${around}; ${what}`, lacks: pollingLacks },
+    async (redis) => {
+      const redlock = new Redlock([redis], redlockOptions(retryDelay));
+      return {
+        async guard(session, body) {
+          const lock = await redlock.acquire([`${session}:lock`], lockMs);
+          try {
+            return await body();
+          } finally {
+            await lock.release();
+          }
+        },
+      };
+    },
+  );
 
-export const redlock = redlockWith('retries after 200 ms', 200);
-export const redlock5ms = redlockWith('retries after 5 ms', 5);
+export const redlock = redlockWith('its default: it retries after 200 ms', 200);
+export const redlock5ms = redlockWith('it retries after 5 ms', 5);
 
 export const redisSemaphore = inRedis(
-  'redis-semaphore 5.7 around Redis GET and SET: no queue',
+  { what: `redis-semaphore ${versionOf('redis-semaphore')} ${around}`, lacks: pollingLacks },
   async (redis) => ({
     async guard(session, body) {
       const mutex = new Mutex(redis, `${session}:lock`, { acquireTimeout: 60_000, lockTimeout: lockMs });
@@ -118,7 +140,11 @@ interface LiveMutexClient {
 const require = createRequire(import.meta.url);
 
 export const liveMutex = inRedis(
-  'live-mutex 0.2 around Redis GET and SET: locks in the memory of its broker',
+  {
+    what: `live-mutex ${versionOf('live-mutex')} ${around}`,
+    lacks: 'its locks are in the memory of one process; no fencing',
+    start: startLiveMutex,
+  },
   async (_redis, place) => {
     const { Client: LiveMutex } = require('live-mutex') as {
       Client: new (options: object) => LiveMutexClient;
@@ -137,14 +163,15 @@ export const liveMutex = inRedis(
       close: async () => client.close(),
     };
   },
-  async (): Promise<Backend> => {
-    const port = await freePort();
-    const broker = await startProcess({
-      name: 'live-mutex',
-      script: 'dist/test/bench/contestants/live-mutex-broker.js',
-      env: { PORT: `${port}` },
-      ready: /ready/,
-    });
-    return { address: `${port}`, close: () => broker.kill() };
-  },
 );
+
+async function startLiveMutex(): Promise<Backend> {
+  const port = await freePort();
+  const broker = await startProcess({
+    name: 'live-mutex',
+    script: 'dist/test/bench/contestants/live-mutex-broker.js',
+    env: { PORT: `${port}` },
+    ready: /ready/,
+  });
+  return { address: `${port}`, store: broker.pid, close: () => broker.kill() };
+}

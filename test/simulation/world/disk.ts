@@ -6,6 +6,7 @@
 import {
   MemoryRepository,
   RepositoryError,
+  type Apply,
   type Claim,
   type SessionRepository,
   type SessionWrite,
@@ -61,6 +62,7 @@ export class Disk {
           return this.claim(...of);
         }),
       apply: (partition, epoch, writes) => later(() => this.apply(partition, epoch, writes)),
+      applyAll: (applies) => later(() => this.applyAll(applies)),
       close: async () => {},
     };
   }
@@ -81,9 +83,37 @@ export class Disk {
     for (const { redo } of this.journal) await redo(this.now);
   }
 
+  /** A transaction of many. When it fails, all of them fail, or chance decides which do. */
+  private async applyAll(applies: readonly Apply[]): Promise<unknown[]> {
+    const fails = this.failing > 0 && applies.some(({ writes }) => writes.length > 0);
+    if (fails) this.failing--;
+    const all = fails && this.world.random.chance(0.5);
+    const errors: unknown[] = [];
+    for (const { partition, epoch, writes } of applies) {
+      const itFails = all || (fails && this.world.random.chance(0.5));
+      const applied = this.write(partition, epoch, writes, itFails);
+      errors.push(
+        await applied.then(
+          () => undefined,
+          (error: unknown) => error,
+        ),
+      );
+    }
+    return errors;
+  }
+
   private async apply(partition: number, epoch: number, writes: readonly SessionWrite[]): Promise<void> {
     const fails = this.failing > 0 && writes.length > 0;
     if (fails) this.failing--;
+    return this.write(partition, epoch, writes, fails);
+  }
+
+  private async write(
+    partition: number,
+    epoch: number,
+    writes: readonly SessionWrite[],
+    fails: boolean,
+  ): Promise<void> {
     if (fails && this.world.random.chance(0.5)) throw new RepositoryError('the disk failed');
     const current = this.checksEpochs ? epoch : this.epochs.get(partition)!;
     await this.now.apply(partition, current, writes);

@@ -31,6 +31,12 @@ export interface WaitOptions {
   readonly signal: AbortSignal | undefined;
 }
 
+/** Knows how a scope waits. Asked only when it must wait. */
+export interface WaitSource {
+  /** May throw, and then the scope does not wait. */
+  waitOptions(): WaitOptions;
+}
+
 interface Entrant extends WaitOptions {
   readonly scope: Visitor;
   readonly plan: LockPlan;
@@ -88,9 +94,9 @@ export class Entrants {
   }
 
   /** Has the scope wait at the gate. Throws `too-many-waiting`. */
-  waitAtGate(scope: Visitor, plan: LockPlan, wait: () => WaitOptions): Promise<void> {
+  waitAtGate(scope: Visitor, plan: LockPlan, wait: WaitSource): Promise<void> {
     if (this.isFull) throw this.tooMany();
-    const options = wait();
+    const options = wait.waitOptions();
     return new Promise((resolve, reject) => {
       this.queue.push(this.entrant(scope, plan, options, resolve, reject));
       this.gateQueue.grown(options);
@@ -101,26 +107,40 @@ export class Entrants {
    * Takes the locks of the plan for a scope that has passed the gate. Undefined when it has them at once.
    * Throws `too-many-waiting`, and what `AttributeLocks.take` throws.
    */
-  takeLocks(scope: Visitor, plan: LockPlan, wait: () => WaitOptions): Promise<void> | undefined {
+  takeLocks(scope: Visitor, plan: LockPlan, wait: WaitSource): Promise<void> | undefined {
     const { locks } = scope.held;
     for (let step = 0; step < plan.length; step++) {
       const { name, mode } = plan[step]!;
-      let entrant: Entrant | undefined;
-      const request = locks.take(scope, name, mode, () => this.locked(entrant!));
-      if (!request) continue;
-      if (this.isFull) {
-        locks.withdraw(request);
-        throw this.tooMany();
-      }
-      return new Promise((resolve, reject) => {
-        entrant = this.entrant(scope, plan, wait(), resolve, reject);
-        entrant.step = step;
-        entrant.request = request;
-        noteBlockers(request, entrant.at);
-        this.inside.add(entrant);
-      });
+      if (locks.takeAtOnce(scope, name, mode)) continue;
+      const waiting = this.waitInside(scope, plan, step, wait);
+      if (waiting) return waiting;
     }
     return undefined;
+  }
+
+  /** Takes one lock of the plan, and those after it when it must wait. Undefined when it need not wait. */
+  private waitInside(
+    scope: Visitor,
+    plan: LockPlan,
+    step: number,
+    wait: WaitSource,
+  ): Promise<void> | undefined {
+    const { locks } = scope.held;
+    const { name, mode } = plan[step]!;
+    let entrant: Entrant | undefined;
+    const request = locks.take(scope, name, mode, () => this.locked(entrant!));
+    if (!request) return undefined;
+    if (this.isFull) {
+      locks.withdraw(request);
+      throw this.tooMany();
+    }
+    return new Promise((resolve, reject) => {
+      entrant = this.entrant(scope, plan, wait.waitOptions(), resolve, reject);
+      entrant.step = step;
+      entrant.request = request;
+      noteBlockers(request, entrant.at);
+      this.inside.add(entrant);
+    });
   }
 
   /** The lock is held. All that wait at the gate pass it. */

@@ -6,7 +6,7 @@
 import { noChanges, type ChangeSet, type HeldGrant, type RefusalReason } from '#protocol';
 import type { LockedSessionError } from '../errors.js';
 import type { LockPlan } from '../locks/lock-plan.js';
-import { admit, Entrants, type Visitor, type WaitOptions } from './entrants.js';
+import { admit, Entrants, type Visitor, type WaitOptions, type WaitSource } from './entrants.js';
 import * as errors from './gate-errors.js';
 import type { GateHost } from './gate-host.js';
 import { HeldSession } from './held-session.js';
@@ -47,7 +47,7 @@ export class SessionGate {
    * it has them, and rejects with the error that ends the wait. A nested scope passes a shut gate. `leave`
    * must follow when `scope.held` is set, also after an error.
    */
-  enter(scope: Visitor, plan: LockPlan, wait: () => WaitOptions): Promise<void> | undefined {
+  enter(scope: Visitor, plan: LockPlan, wait: WaitSource): Promise<void> | undefined {
     if (scope.parent) {
       if (scope.held.lost) throw scope.held.lost;
     } else if (this.open && this.held!.trusted) {
@@ -171,7 +171,9 @@ export class SessionGate {
   close(): void {
     this.closing = true;
     this.open = false;
-    this.entrants.failAll(errors.shuttingDown(), ({ outer }) => outer?.isLive ?? false);
+    // Mostly none waits. An error for each of many gates would take long.
+    if (this.entrants.count > 0)
+      this.entrants.failAll(errors.shuttingDown(), ({ outer }) => outer?.isLive ?? false);
     this.releaseIfDue();
   }
 

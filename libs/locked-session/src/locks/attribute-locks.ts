@@ -46,19 +46,29 @@ export class AttributeLocks {
    * their plan says. Throws `lock-upgrade` and `deadlock`.
    */
   take(owner: LockOwner, name: string, mode: LockMode, granted: () => void): LockRequest | undefined {
+    if (this.takeAtOnce(owner, name, mode)) return undefined;
+    const lock = this.table.lock(name);
+    const write = mode === 'write';
+    const request = new Request(owner, lock, write, granted);
+    if (this.mustWait(request)) return request;
+    this.table.hold(owner, lock, write);
+    return undefined;
+  }
+
+  /**
+   * Takes a lock that nobody else is in the way of. Returns false, and changes nothing, when `take` must look
+   * closer. Throws `lock-upgrade`.
+   */
+  takeAtOnce(owner: LockOwner, name: string, mode: LockMode): boolean {
     const { table } = this;
     const lock = table.lock(name);
     const write = mode === 'write';
-    if (covers(owner, lock, write)) return undefined;
+    if (covers(owner, lock, write)) return true;
     if (write && table.total.readers + table.total.waitingReaders > 0) this.refuseUpgrade(owner, lock);
     const isHeld = this.isHeld(owner, lock, write);
-    const isQueued = this.isAwaitedBy(lock, write) && (isHeld || !this.isPassed(owner, lock, write));
-    if (isHeld || isQueued) {
-      const request = new Request(owner, lock, write, granted);
-      if (this.mustWait(request)) return request;
-    }
+    if (isHeld || (this.isAwaitedBy(lock, write) && !this.isPassed(owner, lock, write))) return false;
     table.hold(owner, lock, write);
-    return undefined;
+    return true;
   }
 
   /** Ends a wait. `granted` is not called any more. The scope keeps its locks until it leaves. */
@@ -102,7 +112,8 @@ export class AttributeLocks {
 
   /** For operators: each lock with its holders, and how many scopes wait for it. */
   snapshot(): LockSnapshot[] {
-    return Array.from(this.table.locks, ({ name, holds, counts: { waiting } }) => ({
+    const inUse = [...this.table.locks].filter(({ counts }) => !counts.isZero);
+    return inUse.map(({ name, holds, counts: { waiting } }) => ({
       name,
       holders: (holds ?? left).map(({ owner, write }) => ({
         label: owner.label,

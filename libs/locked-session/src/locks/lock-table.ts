@@ -1,10 +1,13 @@
 /**
  * The lock table of one held session: which scope holds which lock, and which requests wait in which order.
  * It only keeps and counts. `AttributeLocks` decides what may be granted. A lock is in the table while a
- * scope holds it or waits for it.
+ * scope holds it or waits for it. The first few locks stay, since most scopes lock the same names again.
  */
 import { wholeSession } from './lock-plan.js';
 import { left, type Hold, type Lock, type LockOwner, type LockRequest } from './wait-graph.js';
+
+/** So many locks stay in the table though no scope holds them or waits for them. */
+const maxUnused = 4;
 
 export class LockTable {
   /** The lock on the whole session. It includes all others. */
@@ -22,6 +25,7 @@ export class LockTable {
     this.whole = new NamedLock(wholeSession, manager);
   }
 
+  /** With those that are not in use. */
   get locks(): Iterable<NamedLock> {
     return this.used.values();
   }
@@ -94,23 +98,25 @@ export class LockTable {
   }
 
   private countHold({ counts }: NamedLock, write: boolean, by: 1 | -1): void {
-    const field = write ? 'writers' : 'readers';
-    counts[field] += by;
-    this.total[field] += by;
+    counts.hold(write, by);
+    this.total.hold(write, by);
   }
 
   private countWait({ counts }: NamedLock, write: boolean, by: 1 | -1): void {
-    const field = write ? 'waitingWriters' : 'waitingReaders';
-    counts[field] += by;
-    this.total[field] += by;
+    counts.wait(write, by);
+    this.total.wait(write, by);
   }
 
   private enter(lock: NamedLock): void {
-    if (lock.counts.isZero) this.used.set(lock.name, lock);
+    if (lock.isListed) return;
+    lock.isListed = true;
+    this.used.set(lock.name, lock);
   }
 
   private remove(lock: NamedLock): void {
-    if (lock.counts.isZero) this.used.delete(lock.name);
+    if (this.used.size <= maxUnused || !lock.counts.isZero) return;
+    lock.isListed = false;
+    this.used.delete(lock.name);
   }
 
   private append(request: Request): void {
@@ -143,6 +149,16 @@ class Counts {
   get isZero(): boolean {
     return this.readers + this.writers + this.waiting === 0;
   }
+
+  hold(write: boolean, by: 1 | -1): void {
+    if (write) this.writers += by;
+    else this.readers += by;
+  }
+
+  wait(write: boolean, by: 1 | -1): void {
+    if (write) this.waitingWriters += by;
+    else this.waitingReaders += by;
+  }
 }
 
 /** The lock of one attribute, or of the whole session. */
@@ -157,6 +173,8 @@ export class NamedLock implements Lock {
   denied = 0;
   /** The last pass over the queue that left a writer waiting for this lock. */
   closedPass = 0;
+  /** It is in the table. */
+  isListed = false;
 
   constructor(
     readonly name: string,

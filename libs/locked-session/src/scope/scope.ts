@@ -25,7 +25,7 @@ import {
 } from './scope-errors.js';
 import type { ScopeTrace } from './scope-trace.js';
 import type { ScopeSettings, SessionKind, Sessions } from './scope-settings.js';
-import { SessionEnd } from './session-end.js';
+import { noEnd, SessionEnd } from './session-end.js';
 import { WorkingCopies } from './working-copies.js';
 import { WorkingCopy } from './working-copy.js';
 
@@ -57,16 +57,15 @@ export class Scope extends NoValue implements SessionHandle, LockOwner {
   /** As its root's. A nested scope that outlives its root keeps it. */
   private readonly kind: SessionKind;
 
-  /** A root's: the working copies of the family. */
-  private readonly ownCopies = new WorkingCopies();
+  /** A root's: the working copies of the family, and the end of its session that it asks for. */
+  private ownCopies: WorkingCopies | undefined;
+  private ownEnd: SessionEnd | undefined;
   /** The highest seq, within the grant, whose effect this scope has seen or made. */
   seen = 0;
   ended = false;
   /** A root's: its changes are dropped. */
   private failed = false;
 
-  /** A root's: the end of its session that it asks for. */
-  readonly sessionEnd = new SessionEnd();
   /**
    * A root's: its answer leaves while it still runs, so that it can change nothing more. Resolves when it is
    * concluded.
@@ -83,11 +82,12 @@ export class Scope extends NoValue implements SessionHandle, LockOwner {
     private readonly session: string,
     /** The scope around this one, of whatever session. */
     public outer: Scope | undefined,
-    label: string,
+    /** The caller's name for the scope, or else its number. */
+    named: string | number,
     kind: SessionKind,
     private readonly settings: ScopeSettings,
   ) {
-    super(label);
+    super(named);
     // A run that an ended scope has started belongs to the scope around that one.
     while (this.outer?.ended) this.outer = this.outer.outer;
     this.parent = this.outer?.within(settings.sessions, session);
@@ -96,6 +96,11 @@ export class Scope extends NoValue implements SessionHandle, LockOwner {
     this.kind = this.parent?.kind ?? kind;
     this.outer?.adopt(this);
     if (settings.traces && !this.parent) this.trace = settings.traces.begin(session);
+  }
+
+  /** A root's. */
+  get sessionEnd(): Readonly<SessionEnd> {
+    return this.ownEnd ?? noEnd;
   }
 
   get id(): string {
@@ -112,7 +117,7 @@ export class Scope extends NoValue implements SessionHandle, LockOwner {
 
   get<N extends AttributeName>(name: N): Frozen<AttributeValue<N>> | undefined {
     this.check(name, 'read');
-    const copy = this.copies.get(name);
+    const copy = this.root.ownCopies?.get(name);
     if (copy) return copy.value as Frozen<AttributeValue<N>> | undefined;
     this.see(name);
     return this.held.value(name) as Frozen<AttributeValue<N>> | undefined;
@@ -144,7 +149,7 @@ export class Scope extends NoValue implements SessionHandle, LockOwner {
     this.checkRunning();
     this.saw(this.held.grant.seq); // a scope sees also which attributes are missing
     const names = new Set(this.held.grant.attributes.keys());
-    for (const [name, copy] of this.copies) {
+    for (const [name, copy] of this.root.ownCopies ?? []) {
       if (copy.exists) names.add(name);
       else names.delete(name);
     }
@@ -154,13 +159,13 @@ export class Scope extends NoValue implements SessionHandle, LockOwner {
   destroy(): void {
     if (!this.ended && this.root.sessionEnd.isDestroyed) return;
     this.checkWhole('destroy');
-    this.root.sessionEnd.isDestroyed = true;
+    this.root.askedEnd.isDestroyed = true;
   }
 
   regenerate(): string {
     this.checkWhole('regenerate');
     if (this.kind.fixedId) throw fixedId();
-    return (this.root.sessionEnd.nextId = this.sessions.newId());
+    return (this.root.askedEnd.nextId = this.sessions.newId());
   }
 
   async commit(): Promise<void> {
@@ -208,7 +213,7 @@ export class Scope extends NoValue implements SessionHandle, LockOwner {
     this.root.sent = true;
     this.saw(seq);
     this.root.saw(seq);
-    this.copies.made(changes);
+    this.root.ownCopies!.made(changes);
     return true;
   }
 
@@ -220,7 +225,7 @@ export class Scope extends NoValue implements SessionHandle, LockOwner {
     const changes = this.changes();
     for (const name of changes.removed) state.delete(name);
     for (const [name, bytes] of changes.set) state.set(name, bytes);
-    this.copies.made(changes);
+    this.root.ownCopies?.made(changes);
     return state;
   }
 
@@ -236,7 +241,7 @@ export class Scope extends NoValue implements SessionHandle, LockOwner {
     this.parent?.saw(this.seen);
     if (this.hasEntered) this.held.locks.leave(this);
     if (this.children) this.leaveChildren(this.children);
-    this.ownCopies.end();
+    this.ownCopies?.end();
   }
 
   /** Throws `scope-ended` when its root has failed, so that this scope may not go on. */
@@ -301,7 +306,7 @@ export class Scope extends NoValue implements SessionHandle, LockOwner {
       scope.held.inside++;
       scope.saw(this.seen);
       scope.failed = this.failed;
-      this.ownCopies.moveTo(scope.ownCopies, (name) => scope.familyMayWrite(name));
+      this.ownCopies?.moveTo((scope.ownCopies ??= new WorkingCopies()), (name) => scope.familyMayWrite(name));
       scope.trace = scope.settings.traces?.begin(scope.session);
     }
   }
@@ -324,17 +329,18 @@ export class Scope extends NoValue implements SessionHandle, LockOwner {
     return this.parent ? this.parent.root : this;
   }
 
-  private get copies(): WorkingCopies {
-    return this.root.ownCopies;
+  /** A root's: the end that it asks for, to be told. */
+  get askedEnd(): SessionEnd {
+    return (this.ownEnd ??= new SessionEnd());
   }
 
   private changes(): ChangeSet {
     // A nested scope that still runs keeps the changes of the attributes that it has locked.
-    return this.copies.changes((name) => this.mayWrite(name));
+    return this.root.ownCopies?.changes((name) => this.mayWrite(name)) ?? noChanges;
   }
 
   private copy(name: string): WorkingCopy {
-    return this.copies.of(name, () => {
+    return (this.root.ownCopies ??= new WorkingCopies()).of(name, () => {
       assertAttributeName(name); // a lock on the whole session names no attribute
       this.see(name);
       return new WorkingCopy(name, this.held.bytes(name), this.settings.classInstances);

@@ -16,3 +16,6 @@ export class SessionEnd {
     return this.isDestroyed || this.nextId !== undefined;
   }
 }
+
+/** Of a scope that has asked for none. */
+export const noEnd: Readonly<SessionEnd> = Object.freeze(new SessionEnd());

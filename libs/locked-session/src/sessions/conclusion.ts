@@ -53,7 +53,7 @@ export class Conclusion {
   private async replace(gate: SessionGate, scope: Scope): Promise<void> {
     const { held } = scope;
     if (held.lost) throw held.lost;
-    const end = scope.sessionEnd;
+    const end = scope.askedEnd;
     const next = end.isDestroyed ? undefined : end.nextId;
     const state = next === undefined ? undefined : scope.state();
     if (state) scope.trace?.readsAll(held.grant);

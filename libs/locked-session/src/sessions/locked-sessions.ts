@@ -7,24 +7,21 @@ import { keptAlive } from '#broker';
 import type { HolderRules } from '#protocol';
 import { LockedSessionError } from '../errors.js';
 import { aborted, noBody, shuttingDown } from '../gate/gate-errors.js';
-import type { WaitOptions } from '../gate/entrants.js';
 import { guarded } from '../holder/guarded.js';
 import { HolderDriver } from '../holder/holder-driver.js';
 import { neededNoMessage } from '../scope/outcome.js';
 import type { ScopeSettings } from '../scope/scope-settings.js';
+import { runWithin } from '../scope/run-within.js';
 import { currentScope, requireScope, Scope } from '../scope/scope.js';
 import { ScopeTraces } from '../scope/scope-trace.js';
 import type { SessionHandle } from '../scope/session-handle.js';
 import { Conclusion } from './conclusion.js';
-import { giveBackIdle, until } from './departure.js';
+import { giveBackIdle, lastRelease, until } from './departure.js';
 import { Gates } from './gates.js';
 import { planOfRun, type RunOptions } from './run-options.js';
 import type { SessionsPorts, SessionsSettings } from './sessions-settings.js';
 import { StoreEvents } from './store-events.js';
 import { Visit, type VisitOptions } from './visit.js';
-
-/** Of a scope's label, in messages. */
-const labelChars = 200;
 
 export interface SessionsCounters {
   /** Scopes begun, nested ones too. */
@@ -113,10 +110,11 @@ export class LockedSessions {
     const { scope } = visit;
     this.running++;
     try {
-      const entering = visit.enter(plan, () => this.waitOptions(scope, options, by));
+      const entering = visit.enter(plan);
       if (entering) await entering;
       if (visit.begin() && !scope.parent && !scope.isNew) this.tally.servedFromHeldLock++;
-      const result = await currentScope.run(scope, body, scope);
+      const running = runWithin(currentScope, scope, body);
+      const result = isPromise(running) ? await running : running;
       const concluding = visit.conclude();
       if (concluding) await concluding;
       if (!scope.parent && neededNoMessage(scope)) this.tally.servedWithoutMessage++;
@@ -207,14 +205,17 @@ export class LockedSessions {
   private async end(): Promise<void> {
     const { gates, driver } = this;
     const { clock } = this.ports;
-    const deadline = clock.now().mono + this.settings.closeMs;
+    const { closeMs } = this.settings;
+    const now = clock.now().mono;
+    const deadline = now + closeMs;
+    const releasing = lastRelease(now, closeMs);
     gates.close();
     const isIdle = until(clock, deadline, (resolve) => {
       this.onIdle = resolve;
       if (this.running === 0) resolve();
     });
-    await Promise.all([isIdle, giveBackIdle(gates, driver, deadline)]);
-    await giveBackIdle(gates, driver, deadline); // the locks of scopes that have ended since
+    await Promise.all([isIdle, giveBackIdle(gates, driver, releasing)]);
+    await giveBackIdle(gates, driver, releasing); // the locks of scopes that have ended since
     gates.abandon();
     await driver.close(Math.max(leastAnswerMs, deadline - clock.now().mono));
     gates.end();
@@ -229,20 +230,12 @@ export class LockedSessions {
     if (options.signal?.aborted) throw aborted(options.signal);
     if (!this.started) this.start().catch(() => {}); // the module's own call logs it
     const gate = gates.get(id) ?? (by.isNew ? gates.openUnsaved(id) : gates.open(id));
-    const { label = `scope ${gates.begun}` } = options;
-    const scope = new Scope(id, outer, label.slice(0, labelChars), by, this.scopes);
-    return new Visit(scope, gate, gates, this.conclusion);
+    const scope = new Scope(id, outer, options.label ?? gates.begun, by, this.scopes);
+    return new Visit(scope, gate, gates, this.conclusion, options, by);
   }
+}
 
-  private waitOptions(scope: Scope, options: RunOptions, by: VisitOptions): WaitOptions {
-    const { outer } = scope;
-    let { waitMs = this.settings.waitMs } = options;
-    // Two scopes that nest two sessions in opposite order would wait for each other. So one of them waits a
-    // short time only (rule 19).
-    if (outer && !scope.parent && scope.id < outer.id) waitMs = Math.min(waitMs, this.settings.nestedWaitMs);
-    const signal = options.signal ?? by.waitSignal?.();
-    if (signal?.aborted) throw aborted(signal); // its event does not come again
-    const deadline = this.gates.deadline(waitMs);
-    return { at: deadline - waitMs, deadline, create: options.create ?? true, signal };
-  }
+/** A body that returns no promise is not awaited: its scope ends in the same turn. */
+function isPromise<T>(result: T | Promise<T>): result is Promise<T> {
+  return typeof (result as { then?: unknown } | null | undefined)?.then === 'function';
 }

@@ -78,11 +78,12 @@ export function checkOptions(options: unknown, known: ReadonlySet<string>, place
 
 /** The plan of a run. Throws `settings` and `attribute-name`. */
 export function planOfRun(options: RunOptions): LockPlan {
-  checkOptions(options, runOptions, 'run()');
   const made = plans.get(options);
-  if (made && isSame(made.read, options.read) && isSame(made.write, options.write)) return made.plan;
+  if (made && isAsChecked(options, made)) return made.plan;
+  checkOptions(options, runOptions, 'run()');
   const plan = lockPlan(options);
-  plans.set(options, { read: copyOf(options.read), write: copyOf(options.write), plan });
+  const { read, write, waitMs, signal, label, create } = options;
+  plans.set(options, { read: copyOf(read), write: copyOf(write), waitMs, signal, label, create, plan });
   return plan;
 }
 
@@ -101,10 +102,21 @@ export function copyOf(given: LockSpec['read']): LockSpec['read'] {
 }
 
 /**
- * Callers mostly give one options object again and again. Its plan is made once, and again when its names
- * have changed.
+ * Callers mostly give one options object again and again. It is checked and its plan is made once, and again
+ * when one of its values has changed.
  */
-const plans = new WeakMap<object, LockSpec & { readonly plan: LockPlan }>();
+const plans = new WeakMap<object, RunOptions & { readonly plan: LockPlan }>();
+
+function isAsChecked(now: RunOptions, then: RunOptions): boolean {
+  return (
+    now.waitMs === then.waitMs &&
+    now.signal === then.signal &&
+    now.label === then.label &&
+    now.create === then.create &&
+    isSame(then.read, now.read) &&
+    isSame(then.write, now.write)
+  );
+}
 
 function isSame(before: LockSpec['read'], now: LockSpec['read']): boolean {
   if (!Array.isArray(before) || !Array.isArray(now)) return before === now;

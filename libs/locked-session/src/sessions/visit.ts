@@ -3,8 +3,9 @@
  * `LockedSessions.visit` takes these steps around a body. A caller that begins and ends in two calls can take
  * them one by one.
  */
+import { aborted } from '../gate/gate-errors.js';
 import type { HeldSession } from '../gate/held-session.js';
-import type { WaitOptions } from '../gate/entrants.js';
+import type { WaitOptions, WaitSource } from '../gate/entrants.js';
 import type { ScopeOutcome } from '#trace';
 import type { SessionGate } from '../gate/session-gate.js';
 import type { LockPlan } from '../locks/lock-plan.js';
@@ -13,6 +14,7 @@ import type { Scope } from '../scope/scope.js';
 import { outcomeOf } from '../scope/scope-trace.js';
 import type { Conclusion } from './conclusion.js';
 import type { Gates } from './gates.js';
+import type { RunOptions } from './run-options.js';
 
 /** Options that only the library's own callers give. */
 export interface VisitOptions extends SessionKind {
@@ -24,7 +26,7 @@ export interface VisitOptions extends SessionKind {
  * A step returns a promise only when there is something to await, so that a scope on a held lock costs no
  * extra turn.
  */
-export class Visit {
+export class Visit implements WaitSource {
   private heldBefore: HeldSession | undefined;
   private hasBegun = false;
 
@@ -33,12 +35,27 @@ export class Visit {
     private readonly gate: SessionGate,
     private readonly gates: Gates,
     private readonly conclusion: Conclusion,
+    private readonly options: RunOptions,
+    private readonly by: VisitOptions,
   ) {}
 
   /** Passes the gate and takes the locks of the plan. */
-  enter(plan: LockPlan, wait: () => WaitOptions): Promise<void> | undefined {
+  enter(plan: LockPlan): Promise<void> | undefined {
     this.heldBefore = this.gate.held;
-    return this.gate.enter(this.scope, plan, wait);
+    return this.gate.enter(this.scope, plan, this);
+  }
+
+  waitOptions(): WaitOptions {
+    const { scope, options, gates } = this;
+    const { outer } = scope;
+    let { waitMs = gates.settings.waitMs } = options;
+    // Two scopes that nest two sessions in opposite order would wait for each other. So one of them waits a
+    // short time only (rule 19).
+    if (outer && !scope.parent && scope.id < outer.id) waitMs = Math.min(waitMs, gates.settings.nestedWaitMs);
+    const signal = options.signal ?? this.by.waitSignal?.();
+    if (signal?.aborted) throw aborted(signal); // its event does not come again
+    const deadline = gates.deadline(waitMs);
+    return { at: deadline - waitMs, deadline, create: options.create ?? true, signal };
   }
 
   /**

@@ -6,6 +6,7 @@
 import {
   DeploymentMismatchError,
   EpochLostError,
+  type Apply,
   type Claim,
   type Deployment,
   type DueSession,
@@ -72,6 +73,13 @@ export class MemoryRepository implements SessionRepository {
       if (expires?.is !== undefined) marks.set(session, expires.is);
       else if (expires) marks.delete(session);
     }
+  }
+
+  /** Nothing waits from the first to the last of them. */
+  applyAll(applies: readonly Apply[]): Promise<readonly unknown[]> {
+    const outcomeOf = ({ partition, epoch, writes }: Apply): Promise<unknown> =>
+      this.apply(partition, epoch, writes).catch((error: unknown) => error);
+    return Promise.all(applies.map(outcomeOf));
   }
 
   async close(): Promise<void> {}

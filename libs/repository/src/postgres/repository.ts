@@ -10,7 +10,7 @@
  */
 import { GroupCommit, type Pending } from '../group-commit.js';
 import { Lifetime } from '../lifetime.js';
-import { defaultBatchLimits, type Apply, type BatchLimits } from '../net-changes.js';
+import { defaultBatchLimits, type BatchLimits } from '../net-changes.js';
 import { loading, PostgresBatch } from './batch.js';
 import { placeOf, PostgresConnections, type PostgresConnectionSettings } from './connections.js';
 import { literal } from './functions.js';
@@ -20,6 +20,7 @@ import {
   EpochLostError,
   OtherDeploymentError,
   RepositoryError,
+  type Apply,
   type Claim,
   type Deployment,
   type DueSession,
@@ -132,6 +133,15 @@ export class PostgresRepository implements SessionRepository {
   async apply(partition: number, epoch: number, writes: readonly SessionWrite[]): Promise<void> {
     this.lifetime.expectOpen();
     return this.queue.add({ partition, epoch, writes });
+  }
+
+  async applyAll(applies: readonly Apply[]): Promise<readonly unknown[]> {
+    try {
+      this.lifetime.expectOpen();
+    } catch (error) {
+      return applies.map(() => error);
+    }
+    return this.queue.addAll(applies);
   }
 
   close(): Promise<void> {

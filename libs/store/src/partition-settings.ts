@@ -1,0 +1,28 @@
+/** What the driver of a partition is given. */
+import type { Clock, Log } from '#broker';
+import type { StoreParameters } from '#protocol';
+import type { SessionRepository } from '#repository';
+import type { TraceSink } from '#trace';
+
+export interface PartitionPorts {
+  readonly repository: SessionRepository;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Is told what the store does, where tracing is set. */
+  readonly trace?: TraceSink | undefined;
+  /** Is called with the reason when this store can never serve again. */
+  readonly ended: (error: Error) => void;
+}
+
+export interface PartitionSettings extends StoreParameters {
+  /** How often a partition looks for sessions that are due, in milliseconds. */
+  readonly expiryScanMs: number;
+  /** Most bytes of session state that one partition keeps in memory. */
+  readonly cacheBytes: number;
+  /**
+   * The pause after a failure, before the partition is given up. It doubles with each failure, up to
+   * `retryMaxMs`. In milliseconds.
+   */
+  readonly retryMinMs: number;
+  readonly retryMaxMs: number;
+}
