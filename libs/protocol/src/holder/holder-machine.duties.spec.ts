@@ -1,4 +1,4 @@
-/** The holder's machine: what it folds into one message, what it counts, and whether it has anything to do. */
+/** The holder's machine: what it folds into one message, what it counts, and whether it waits. */
 import { beforeEach, expect, it } from 'vitest';
 import {
   AppServer,

@@ -1,4 +1,4 @@
-/** The holder's leases: what a renewal says, what its answer changes, when it is due, and what is forgotten. */
+/** The holder's leases: what a renewal says, what its answer changes, and when it is due. */
 import { beforeEach, expect, it } from 'vitest';
 import { testParameters } from '../testing/pair.js';
 import { limits } from '../wire/limits.js';
@@ -41,7 +41,7 @@ it('rule 12: a thousand messages are repeated, and the oldest beyond them is dro
   expect(leases.renewal(0, now())[0]).toEqual(cancel(1));
 });
 
-it('rule 12: a message that cannot be sent is repeated no more, and the others are', () => {
+it('rule 12: a message that cannot be sent is repeated no more', () => {
   const [first, second] = [cancel(1), cancel(2)];
   leases.repeatUntilHeard(0, first);
   leases.repeatUntilHeard(0, second);
@@ -49,7 +49,7 @@ it('rule 12: a message that cannot be sent is repeated no more, and the others a
   expect(leases.renewal(0, now())).toEqual([second, { kind: 'renew', n: 1, touches: undefined }]);
 });
 
-it('rule 8: answers count for the latest sixteen renewals, and an answer ends the wait for earlier ones', () => {
+it('rule 8: answers count for the latest sixteen renewals, and end the wait for earlier ones', () => {
   const sent = Array.from({ length: 20 }, () => renew()[0]!);
   expect(memory().pending).toBe(16);
   answer(sent[3]!);
