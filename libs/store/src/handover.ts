@@ -23,9 +23,14 @@ export interface Receiver {
   echoed(mark: number, ownership: number): void;
 }
 
-type Arrived = { readonly to: Receiver; readonly ownership: number } & (
-  { readonly frame: HolderFrame; readonly delivery: Delivery } | { readonly mark: number }
-);
+export interface DirectReceiver {
+  /** A part came through the store's own queue. `settled` is called once. */
+  receiveDirect(part: HolderPart, settled: () => void): void;
+}
+
+type Arrived =
+  | { readonly frame: HolderFrame; readonly take: (isAccepted: boolean) => void }
+  | { readonly to: Receiver; readonly ownership: number; readonly mark: number };
 
 export class Handover {
   private arrived: Arrived[] = [];
@@ -33,7 +38,24 @@ export class Handover {
   constructor(private readonly dispatch: Dispatch) {}
 
   frame(to: Receiver, frame: HolderFrame, delivery: Delivery): void {
-    this.add({ to, ownership: to.ownership, frame, delivery });
+    const { ownership } = to;
+    const take = (isAccepted: boolean) => {
+      if (isAccepted) to.receive(frame.parts[0]!, delivery, ownership);
+    };
+    this.add({ frame, take });
+  }
+
+  /** A frame of the store's own queue. It is settled when all its parts are, or when it does not count. */
+  direct(toOf: (part: HolderPart) => DirectReceiver, frame: HolderFrame, delivery: Delivery): void {
+    let left = frame.parts.length;
+    const settled = () => {
+      if (--left === 0) delivery.ack();
+    };
+    const take = (isAccepted: boolean) => {
+      if (!isAccepted) return delivery.ack();
+      for (const part of frame.parts) toOf(part).receiveDirect(part, settled);
+    };
+    this.add({ frame, take });
   }
 
   echo(to: Receiver, mark: number): void {
@@ -52,8 +74,7 @@ export class Handover {
       const counted = accepted === frames ? undefined : new Set(accepted);
       for (const one of arrived)
         if ('mark' in one) one.to.echoed(one.mark, one.ownership);
-        else if (counted?.has(one.frame) ?? true)
-          one.to.receive(one.frame.parts[0]!, one.delivery, one.ownership);
+        else one.take(counted?.has(one.frame) ?? true);
     });
   }
 }

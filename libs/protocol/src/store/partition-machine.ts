@@ -90,6 +90,15 @@ export class PartitionMachine {
   }
 
   /**
+   * A part that came through the store's own queue. It may be older than what came through the partition's.
+   * So it does not change where its holder is reached (rule 22).
+   */
+  receiveDirect(part: HolderPart, delivery: number, now: Now): void {
+    const queue = this.state.holders.queueOf(part.holder) ?? part.queue;
+    this.receive({ ...part, queue }, delivery, now);
+  }
+
+  /**
    * A frame from a session's own queue. It has one acquire, which may be old. It is no sign that its holder
    * lives (rule 21).
    */
