@@ -39,6 +39,9 @@ const store: { readonly [Name in keyof StoreRules]: StoreRules[Name] } = {
   isUse: () => false,
   mayHaveMade: () => false,
   mustPutAgain: () => false,
+  passesAfter: () => 4,
+  isPassedOn: () => true,
+  turnMsFor: () => Infinity,
 };
 
 const holder: { readonly [Name in keyof HolderRules]: HolderRules[Name] } = {
@@ -62,6 +65,7 @@ const holder: { readonly [Name in keyof HolderRules]: HolderRules[Name] } = {
   isDisowned: () => false,
   isSilent: () => false,
   isTouchDue: () => false,
+  isTurnOver: () => false,
 };
 
 /** The configuration that shows the harm soonest. */
@@ -124,6 +128,11 @@ export const scripted: Readonly<Record<string, string>> = {
   /** What goes astray comes round after a short silence: what is explored ends well, after a detour. */
   'holder.goesDirect': 'races.routes.spec',
   'holder.isDisowned': 'races.routes.spec',
+  /** They decide how soon a lock goes on, and not whether. Shares and waits are no matter of one state. */
+  'store.passesAfter': 'turns.spec',
+  'store.isPassedOn': 'turns.spec',
+  'store.turnMsFor': 'turns.spec',
+  'holder.isTurnOver': 'turns.spec',
 };
 
 export interface Canary {

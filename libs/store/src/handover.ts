@@ -5,6 +5,7 @@
  */
 import type { Delivery } from '#broker';
 import type { HolderFrame, HolderPart } from '#protocol';
+import type { Way } from './echoes.js';
 
 /**
  * Takes the frames of one turn. It calls `accept` once with those that count, before it takes the next ones.
@@ -20,7 +21,7 @@ export interface Receiver {
   /** Numbers the ownerships of the partition. What was delivered in an earlier one is void. */
   readonly ownership: number;
   receive(part: HolderPart, delivery: Delivery, ownership: number): void;
-  echoed(mark: number, ownership: number): void;
+  echoed(mark: number, ownership: number, way: Way): void;
 }
 
 export interface DirectReceiver {
@@ -30,7 +31,7 @@ export interface DirectReceiver {
 
 type Arrived =
   | { readonly frame: HolderFrame; readonly take: (isAccepted: boolean) => void }
-  | { readonly to: Receiver; readonly ownership: number; readonly mark: number };
+  | { readonly to: Receiver; readonly ownership: number; readonly mark: number; readonly way: Way };
 
 export class Handover {
   private arrived: Arrived[] = [];
@@ -58,8 +59,8 @@ export class Handover {
     this.add({ frame, take });
   }
 
-  echo(to: Receiver, mark: number): void {
-    this.add({ to, ownership: to.ownership, mark });
+  echo(to: Receiver, mark: number, way: Way): void {
+    this.add({ to, ownership: to.ownership, mark, way });
   }
 
   private add(one: Arrived): void {
@@ -73,7 +74,7 @@ export class Handover {
     this.dispatch(frames, (accepted) => {
       const counted = accepted === frames ? undefined : new Set(accepted);
       for (const one of arrived)
-        if ('mark' in one) one.to.echoed(one.mark, one.ownership);
+        if ('mark' in one) one.to.echoed(one.mark, one.ownership, one.way);
         else one.take(counted?.has(one.frame) ?? true);
     });
   }

@@ -15,7 +15,7 @@ import {
   type StoreRules,
 } from '#protocol';
 import type { BatchedPartition, BatchLoop } from './batch-loop.js';
-import { Echoes } from './echoes.js';
+import { Echoes, type Way } from './echoes.js';
 import type { Receiver } from './handover.js';
 import { PartitionEpochs } from './partition-epochs.js';
 import type { PartitionIncidents } from './partition-incidents.js';
@@ -23,6 +23,7 @@ import { DeploymentMismatchError, OtherDeploymentError, type Apply, type DueSess
 import type { PartitionPorts, PartitionSettings } from './partition-settings.js';
 import { PartitionTimers } from './partition-timers.js';
 import { PartitionTrace } from './partition-trace.js';
+import type { CachedPartition } from './session-memory.js';
 import { fromRepository, toRepository } from './stored-session.js';
 
 /** Most sessions that one scan finds due. */
@@ -56,8 +57,8 @@ interface UnderWay {
   readonly mono: number;
 }
 
-export class PartitionDriver implements BatchedPartition, Receiver {
-  private machine: PartitionMachine | undefined;
+export class PartitionDriver implements BatchedPartition, CachedPartition, Receiver {
+  machine: PartitionMachine | undefined;
   private readonly epochs: PartitionEpochs;
   private inbox: Arrival[] = [];
   /** Direct parts that are taken out of the inbox and not settled. */
@@ -92,6 +93,10 @@ export class PartitionDriver implements BatchedPartition, Receiver {
     this.timers = new PartitionTimers(ports.clock, settings.expiryScanMs, () => this.wake());
     this.epochs = new PartitionEpochs(partition, ports, incidents, settings, { ...storeRules, ...rules });
     this.trace = ports.trace && new PartitionTrace(ports.trace, partition);
+  }
+
+  get isInUse(): boolean {
+    return this.isBusy || this.loaded !== undefined;
   }
 
   /** Frames that were received before wait for it. */
@@ -159,9 +164,9 @@ export class PartitionDriver implements BatchedPartition, Receiver {
    * An echo has come back through the partition's queue, or through the store's own. When it is back from
    * both, what was in them when it was sent is in the inbox before it.
    */
-  echoed(echo: number, ownership: number): void {
+  echoed(echo: number, ownership: number, way: Way): void {
     if (this.stopping || !this.machine || ownership !== this.ownership) return;
-    if (!this.echoes.cameBack(echo)) return;
+    if (!this.echoes.cameBack(echo, way)) return;
     this.inbox.push({ echo, at: this.ports.clock.now() });
     this.wake();
   }
@@ -218,9 +223,9 @@ export class PartitionDriver implements BatchedPartition, Receiver {
   private get isDue(): boolean {
     if (this.stopping || !this.link) return false;
     if (this.inbox.length > 0 || this.loaded) return true;
-    const { isTickDue, isScanDue } = this.timers;
+    const { isTickDue, isTimeDue, isScanDue } = this.timers;
     const isToldSomething = this.gone.size > 0 || this.queuesGone.size > 0;
-    return this.machine !== undefined && (isTickDue || isScanDue || isToldSomething);
+    return this.machine !== undefined && (isTickDue || isTimeDue || isScanDue || isToldSomething);
   }
 
   take(): Apply | undefined {
@@ -319,7 +324,6 @@ export class PartitionDriver implements BatchedPartition, Receiver {
     this.send(machine.epoch, outputs);
     this.direct.clear();
     machine.sent(this.ports.clock.now());
-    machine.evict(this.settings.cacheBytes);
     this.timers.tickAtDeadline(machine.nextDeadline, mono);
   }
 
@@ -341,9 +345,10 @@ export class PartitionDriver implements BatchedPartition, Receiver {
     const isAnyGone = machine.due(due, now);
     // There may be more. If all of these are still in use, a scan at once would find the same sessions again.
     if (due.length === dueAtOnce) this.timers.scanLater(isAnyGone ? 0 : scanAgainMs);
+    machine.endTurns(now);
     // The timer may be late while batches follow each other.
     if (this.timers.isTickDue || machine.nextDeadline <= now.mono) machine.tick(now);
-    this.timers.isTickDue = false;
+    this.timers.isTickDue = this.timers.isTimeDue = false;
   }
 
   private tellWhatIsGone(machine: PartitionMachine, now: Now): void {
@@ -397,8 +402,8 @@ export class PartitionDriver implements BatchedPartition, Receiver {
       if (delivery) outbox.settle(delivery);
       this.unsettled.delete(number);
     }
-    const ways = [(mark: number) => link.echo(mark), (mark: number) => echoDirect(partition, mark)];
-    if (echo !== undefined) this.echoes.send(echo, ways);
+    const own = (mark: number) => echoDirect(partition, mark);
+    if (echo !== undefined) this.echoes.send(echo, { partition: (mark) => link.echo(mark), own });
   }
 
   /**

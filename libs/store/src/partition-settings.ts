@@ -22,8 +22,6 @@ export interface PartitionPorts {
 export interface PartitionSettings extends StoreParameters {
   /** How often a partition looks for sessions that are due, in milliseconds. */
   readonly expiryScanMs: number;
-  /** Most bytes of session state that one partition keeps in memory. */
-  readonly cacheBytes: number;
   /**
    * The pause after a failure, before the partition is given up. It doubles with each failure, up to
    * `retryMaxMs`. In milliseconds.

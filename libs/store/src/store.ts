@@ -25,6 +25,7 @@ import { Outbox } from './outbox.js';
 import { OtherVersions } from './other-versions.js';
 import { PartitionDriver } from './partition-driver.js';
 import type { PartitionPorts, PartitionSettings } from './partition-settings.js';
+import { SessionMemory } from './session-memory.js';
 
 export interface StorePorts extends Omit<PartitionPorts, 'ended' | 'outbox' | 'echoDirect'> {
   readonly broker: Broker;
@@ -35,6 +36,8 @@ export interface StorePorts extends Omit<PartitionPorts, 'ended' | 'outbox' | 'e
 }
 
 export interface StoreCoreSettings extends PartitionSettings {
+  /** Most bytes of memory for the state of sessions, over all partitions. */
+  readonly cacheBytes: number;
   /**
    * Frames of a partition that may be with the store, beside those of waiting requests. As many may be of the
    * store's own queue.
@@ -56,6 +59,7 @@ export class Store {
   readonly counters = { frames: 0, badFrames: 0 };
   private readonly incidents: PartitionIncidents;
   private readonly otherVersions = new OtherVersions();
+  private readonly memory: SessionMemory;
   private readonly loop: BatchLoop;
   private readonly outbox: Outbox;
   private drivers: PartitionDriver[] = [];
@@ -70,7 +74,8 @@ export class Store {
     private readonly rules: Partial<StoreRules> = {},
   ) {
     this.incidents = new PartitionIncidents(ports.clock, ports.log);
-    this.loop = new BatchLoop(ports.repository);
+    this.memory = new SessionMemory(settings.cacheBytes);
+    this.loop = new BatchLoop(ports.repository, this.memory);
     this.outbox = new Outbox(ports.clock, ports.log);
   }
 
@@ -102,7 +107,7 @@ export class Store {
         received: (delivery: Delivery) => this.received(driver, delivery, handover),
         lost: (reason: string) => driver.lost(reason),
         queueGone: (session: string) => driver.queueGone(session),
-        echoed: (mark: number) => handover.echo(driver, mark),
+        echoed: (mark: number) => handover.echo(driver, mark, 'partition'),
       };
       const link = await broker.serve(driver.partition, { prefetch }, server);
       driver.attach(link);
@@ -158,7 +163,10 @@ export class Store {
     const ended = (error: Error) => this.fail(error);
     const echoDirect = (of: number, mark: number) => this.link?.echo(of, mark) ?? false;
     const ports = { ...this.ports, outbox: this.outbox, echoDirect, ended };
-    return new PartitionDriver(partition, ports, this.loop, this.incidents, this.settings, this.rules);
+    const { loop, incidents, settings, rules } = this;
+    const driver = new PartitionDriver(partition, ports, loop, incidents, settings, rules);
+    this.memory.add(driver);
+    return driver;
   }
 
   /** For operators: the partitions that this store owns now. */
@@ -218,7 +226,7 @@ export class Store {
       },
       echoed: (partition, mark) => {
         const driver = this.drivers[partition];
-        if (driver) handover.echo(driver, mark);
+        if (driver) handover.echo(driver, mark, 'own');
       },
     };
   }

@@ -195,6 +195,10 @@ export class Network {
 
   // What a store's own side needs.
 
+  hopMs(): number {
+    return this.world.random.next() * this.faults.delayMs;
+  }
+
   leaves({ process }: StoreSide, to: string, bytes: Uint8Array): void {
     for (const part of decodeStoreFrame(bytes).parts) {
       const member = this.memberOf(part.partition, process);

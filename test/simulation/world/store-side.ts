@@ -11,7 +11,9 @@ import type { World } from './world.js';
 interface Exchange {
   readonly world: World;
   fate(): number[];
-  /** A frame leaves the store. */
+  /** An ordinary delay. */
+  hopMs(): number;
+  /** The store speaks, whether or not there is a channel. */
   leaves(from: StoreSide, to: string, bytes: Uint8Array): void;
   /** A frame reaches the broker, for a holder. Returns whether there is its queue. */
   reaches(to: string, bytes: Uint8Array): boolean;
@@ -86,8 +88,8 @@ export class StoreSide implements StoreLink {
 
   send(to: string, bytes: Uint8Array): boolean {
     const { key, network } = this;
-    if (key === undefined) return false;
     network.leaves(this, to, bytes);
+    if (key === undefined) return false;
     for (const delayMs of network.fate()) {
       this.out.carry(delayMs, () => {
         const isConnected = key === this.key;
@@ -154,6 +156,6 @@ export class StoreSide implements StoreLink {
   }
 
   private delayMs(): number {
-    return this.network.fate().at(0) ?? 0;
+    return this.network.hopMs();
   }
 }

@@ -82,6 +82,11 @@ export class HolderMachine {
     return session?.lock === grant && this.state.leases.trusts(session.partition, session.lock, now);
   }
 
+  /** Whether a lock that no scope uses is given back without a recall (rule 23). */
+  isTurnOver({ untilIdle }: HeldGrant, resultsThatWait: number): boolean {
+    return untilIdle && this.state.rules.isTurnOver(resultsThatWait);
+  }
+
   // Changes under a held lock. ------------------------------------------------------------------------------
 
   /**
@@ -311,9 +316,7 @@ export class HolderMachine {
 
   /** Whether an answer is due. */
   get awaitsAnswer(): boolean {
-    return (
-      this.state.unanswered.size > 0 || this.changes.isAnyLeaving || this.state.leases.awaitAnswer
-    );
+    return this.state.unanswered.size > 0 || this.changes.isAnyLeaving || this.state.leases.awaitAnswer;
   }
 
   /** For operators: how many sessions are here, and for how many an answer is due. */
