@@ -13,7 +13,6 @@ import {
   partitionHash,
   protocolVersion,
   type HolderFrame,
-  type HolderPart,
   type OtherVersion,
   type StoreRules,
 } from '#protocol';
@@ -243,8 +242,8 @@ export class Store {
 
   private received(driver: PartitionDriver, delivery: Delivery, handover: Handover): void {
     const frame = this.read(`partition ${driver.partition}`, delivery, ({ parts }) => {
-      const [{ partition, messages }, ...others] = parts as [HolderPart];
-      if (partition !== driver.partition || others.length > 0) throw new Error(otherDeployment(partition));
+      const { partition, messages } = parts[0]!;
+      if (partition !== driver.partition || parts.length > 1) throw new Error(otherDeployment(partition));
       if (delivery.session !== undefined && !isAcquireOf(delivery.session, messages))
         throw new Error(`it is no acquire of session ${delivery.session}, in whose queue it was`);
     });
