@@ -16,7 +16,8 @@ import { Services } from './services.js';
 import { writeTables } from './tables.js';
 
 const usage = `npm run bench -- [NAME…] [options]
-  NAME              of ${Object.keys(rows).join(', ')}: all without any
+  NAME              of ${Object.keys(rows).join(', ')}: all without any;
+                    or of some cases of a row, 'growth:waiters': those whose names have that text
   --quick           one round of the rows that say most, in less than five minutes
   --rounds <n>      how often all contestants of a case run in turn [5]
   --seconds <n>     how long each runs, after a warm-up of a third of that [2]
@@ -47,10 +48,14 @@ const { values, positionals } = parseArgs({
 });
 if (values['no-install']) process.env[noInstall.variable] = '1';
 if (values['broker-url'] !== undefined) process.env.AMQP_URL = values['broker-url'];
-const unknown = positionals.find((name) => !(name in rows));
+const wanted = positionals.map((name) => {
+  const [row, ...text] = name.split(':');
+  return { row: row!, text: text.join(':') };
+});
+const unknown = wanted.find(({ row }) => !(row in rows));
 if (values.help) console.log(usage);
 else if (unknown !== undefined) {
-  console.error(`there is no row '${unknown}'\n${usage}`);
+  console.error(`there is no row '${unknown.row}'\n${usage}`);
   process.exitCode = 2;
 } else if (values.table) writeTables(values.table.map(read));
 else await main();
@@ -98,11 +103,13 @@ async function main(): Promise<void> {
 function chosen(): Pick<CaseRun, 'row' | 'its' | 'names'>[] {
   const met = new Set<ContestantName>();
   const names = (Object.keys(rows) as RowName[]).filter((name) =>
-    positionals.length > 0 ? positionals.includes(name) : !values.quick || (rows[name] as Row).quick,
+    wanted.length > 0 ? wanted.some(({ row }) => row === name) : !values.quick || (rows[name] as Row).quick,
   );
   return names.flatMap((row) => {
     const { cases }: Row = rows[row];
-    return (values.first || values.glance ? cases.slice(0, 1) : cases).map((its) => {
+    const texts = wanted.filter((one) => one.row === row).map(({ text }) => text);
+    const named = cases.filter(({ name }) => texts.length === 0 || texts.some((text) => name.includes(text)));
+    return (values.first || values.glance ? named.slice(0, 1) : named).map((its) => {
       const [first, ...others] = its.contestants;
       const unmet = others.filter((name) => !values.glance || !met.has(name));
       for (const name of unmet) met.add(name);

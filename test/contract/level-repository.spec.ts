@@ -112,6 +112,39 @@ describe('LevelRepository', () => {
     expect(batches()).toEqual([{ rows: 2, sync: false }]);
   });
 
+  it('writes many partitions in one batch, in which a lost epoch is not', async () => {
+    const [mine, lost, other] = [await claim(0), await claim(1), await claim(2)];
+    await claim(1);
+    const batches = watchBatches();
+    const at = (partition: number, epoch: number) => ({
+      partition,
+      epoch,
+      writes: [write('s', '1', { x: 'x' })],
+    });
+    await repository.applyAll([at(0, mine), at(1, lost), at(2, other)]);
+    expect(batches()).toEqual([{ rows: 4, sync: false }]);
+  });
+
+  it('fails all partitions of a batch that fails, and each works again after its claim', async () => {
+    const epochs = [await claim(0), await claim(1)];
+    const full = Object.assign(new Error('no space'), { code: 'LEVEL_IO_ERROR' });
+    const failing = { put: () => {}, write: () => Promise.reject(full) };
+    vi.spyOn(ClassicLevel.prototype, 'batch').mockReturnValueOnce(failing as never);
+    const all = epochs.map((epoch, partition) => ({ partition, epoch, writes: [write('s', 'lost')] }));
+    const errors = await repository.applyAll(all);
+    expect(errors).toEqual([expect.any(RepositoryError), expect.any(RepositoryError)]);
+    const again = [await claim(0), epochs[1]!].map((epoch, partition) => ({
+      partition,
+      epoch,
+      writes: [write('s', 'again')],
+    }));
+    expect(await repository.applyAll(again)).toEqual([
+      undefined,
+      expect.objectContaining({ message: expect.stringContaining('claim it anew') }),
+    ]);
+    expect(await stored(repository, 0, ['s'])).toEqual({ s: ['again', {}] });
+  });
+
   it('syncs each claim, with `disk` each write, and with `process` a second after the first write', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     const batches = watchBatches();

@@ -11,6 +11,7 @@ import {
   type SessionWrite,
 } from '#repository';
 import { deployment, marks, stored, write, type Fixture } from './repository.fixture.js';
+import { manyPartitionsContract } from './repository.partitions.contract.js';
 import { walk, walks } from './repository.walk.js';
 
 export function repositoryContract(name: string, make: () => Promise<Fixture>, { runs = 100 } = {}): void {
@@ -119,6 +120,8 @@ export function repositoryContract(name: string, make: () => Promise<Fixture>, {
         expect(await stored(repository, 0, ['s'])).toEqual({ s: ['before', {}] });
       });
     });
+
+    manyPartitionsContract(() => repository);
 
     describe('sessions', () => {
       it('loads existing sessions, each whole, and only those of the partition', async () => {

@@ -58,6 +58,7 @@ export function lastingRepositoryContract(name: string, make: () => Promise<Requ
         repository.load(0, ['s']),
         repository.due(0, 0, 1),
         repository.claim(0, deployment),
+        repository.applyAll([{ partition: 0, epoch, writes: [] }]).then(([error]) => Promise.reject(error)),
       ];
       for (const { reason } of (await Promise.allSettled(after)) as PromiseRejectedResult[])
         expect(reason).toMatchObject({

@@ -1,7 +1,7 @@
 /**
  * Hands frames over to a transport and from there to their partitions. All frames of one turn of the event
- * loop go in one call, in the order of their arrival. An echo of a partition keeps its place among them, since
- * it tells that every frame before it has been read (rule 10).
+ * loop go in one call, in the order of their arrival. An echo keeps its place among them, since it tells that
+ * every frame before it has been read (rule 10).
  */
 import type { Delivery } from '#broker';
 import type { HolderFrame, HolderPart } from '#protocol';

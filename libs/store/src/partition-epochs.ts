@@ -1,6 +1,6 @@
 /**
- * The epochs of one partition (rule 13): this store's claims, and what holders show of epochs that it does not
- * know.
+ * The epochs of one partition (rule 13): this store's claims, and what holders show of epochs that it does
+ * not know.
  */
 import type { Clock } from '#broker';
 import {

@@ -23,8 +23,8 @@ export class PartitionTimers {
   ) {}
 
   /**
-   * A tick is due at `deadline`, by the monotonic clock. The timer of an earlier deadline is replaced, and one
-   * for the same deadline goes on.
+   * A tick is due at `deadline`, by the monotonic clock. The timer of another deadline is replaced. One for
+   * the same deadline goes on.
    */
   tickAtDeadline(deadline: number, mono: number): void {
     if (deadline === this.tickAt) return;

@@ -82,6 +82,20 @@ describe('a process that closes', () => {
     for (const id of made) expect(await until(read(two, id))).toEqual(['made']);
   });
 
+  it('ends within closeMs with 2,000 used sessions though no store answers, in few frames', async () => {
+    const closeMs = 1_000;
+    const { world, until, deployment, one } = await scene({ holder: { closeMs, heldSessions: 10_000 } });
+    for (let i = 0; i < 2_000; i++) await until(read(one, `s${i}`));
+    await until(deployment.stores[0]!.stop());
+    const before = { at: world.time, ...one.counters() };
+    await until(one.close());
+    const after = one.counters();
+    expect(world.time - before.at).toBeLessThanOrEqual(closeMs);
+    // One step of releases, their repeats, and the last messages to each partition.
+    expect(after.releases - before.releases).toBe(1_000);
+    expect(after.framesSent - before.framesSent).toBeLessThan(20);
+  });
+
   it('rule 17: leaves one session of two when the old one cannot be destroyed', async () => {
     let refuses = false;
     const currentGrant: StoreRules['currentGrant'] = (session, change, holder) =>

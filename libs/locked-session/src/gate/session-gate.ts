@@ -174,7 +174,9 @@ export class SessionGate {
   close(): void {
     this.closing = true;
     this.open = false;
-    this.entrants.failAll(errors.shuttingDown(), ({ outer }) => outer?.isLive ?? false);
+    // Mostly none waits. An error for each of many gates would take long.
+    if (this.entrants.count > 0)
+      this.entrants.failAll(errors.shuttingDown(), ({ outer }) => outer?.isLive ?? false);
     this.releaseIfDue();
   }
 

@@ -98,18 +98,18 @@ export class Gates implements GateHost {
    */
   close(): void {
     this.isClosing = true;
-    for (const gate of this.all()) if (!gate.idle) gate.close();
+    for (const gate of this.byId.values()) if (!gate.idle) gate.close();
   }
 
   /** Gives the locks back that scopes still use. These scopes fail. */
   abandon(): void {
     this.isAbandoned = true;
-    for (const gate of this.all()) if (!gate.idle) gate.abandon(shuttingDown());
+    for (const gate of this.byId.values()) if (!gate.idle) gate.abandon(shuttingDown());
   }
 
   /** The process has left. */
   end(): void {
-    for (const gate of this.all()) {
+    for (const gate of this.byId.values()) {
       gate.end();
       this.forget(gate);
     }

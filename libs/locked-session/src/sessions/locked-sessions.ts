@@ -16,7 +16,7 @@ import { currentScope, requireScope, Scope } from '../scope/scope.js';
 import { ScopeTraces } from '../scope/scope-trace.js';
 import type { SessionHandle } from '../scope/session-handle.js';
 import { Conclusion } from './conclusion.js';
-import { giveBackIdle, until } from './departure.js';
+import { giveBackIdle, lastRelease, until } from './departure.js';
 import { Gates } from './gates.js';
 import { planOfRun, type RunOptions } from './run-options.js';
 import type { SessionsPorts, SessionsSettings } from './sessions-settings.js';
@@ -205,14 +205,17 @@ export class LockedSessions {
   private async end(): Promise<void> {
     const { gates, driver } = this;
     const { clock } = this.ports;
-    const deadline = clock.now().mono + this.settings.closeMs;
+    const { closeMs } = this.settings;
+    const now = clock.now().mono;
+    const deadline = now + closeMs;
+    const releasing = lastRelease(now, closeMs);
     gates.close();
     const isIdle = until(clock, deadline, (resolve) => {
       this.onIdle = resolve;
       if (this.running === 0) resolve();
     });
-    await Promise.all([isIdle, giveBackIdle(gates, driver, deadline)]);
-    await giveBackIdle(gates, driver, deadline); // the locks of scopes that have ended since
+    await Promise.all([isIdle, giveBackIdle(gates, driver, releasing)]);
+    await giveBackIdle(gates, driver, releasing); // the locks of scopes that have ended since
     gates.abandon();
     await driver.close(Math.max(leastAnswerMs, deadline - clock.now().mono));
     gates.end();

@@ -242,12 +242,12 @@ export class HolderMachine {
   }
 
   /**
-   * Tells each store the last uses, and that this holder leaves and holds nothing (rule 3). No lock may be in
+   * Tells each store the uses that it must know, and that this holder leaves and holds nothing (rule 3). No lock may be in
    * use any more, and no change buffered.
    */
   leave(now: Now): void {
     this.changes.flushWhatLeaves();
-    this.renewals.touchAllUsed(now);
+    this.renewals.touchBeforeLeave(now);
     for (const partition of this.state.leases.known()) this.state.send(partition, { kind: 'leave' });
   }
 
@@ -280,9 +280,7 @@ export class HolderMachine {
 
   /** Whether an answer is due. */
   get awaitsAnswer(): boolean {
-    return (
-      this.state.unanswered.size > 0 || this.changes.isAnyLeaving || this.state.leases.awaitAnswer
-    );
+    return this.state.unanswered.size > 0 || this.changes.isAnyLeaving || this.state.leases.awaitAnswer;
   }
 
   /** For operators: how many sessions are here, and for how many an answer is due. */

@@ -59,6 +59,8 @@ class Lease {
   epoch = 0;
   /** Counts the causes of doubt: a lease that ran out, a new connection, a new epoch (rule 9). */
   generation = 0;
+  /** A generation in which no lock is in doubt, so that they need not all be looked at again. */
+  certain = -1;
   readonly locks = new Set<LeasedLock>();
   /** How many sessions the holder holds here, or waits for. */
   sessions = 0;
@@ -97,7 +99,12 @@ class Lease {
   }
 
   get inDoubt(): LeasedLock[] {
-    return [...this.locks].filter(({ confirmed, revoked }) => !revoked && confirmed !== this.generation);
+    if (this.certain === this.generation) return [];
+    const locks = [...this.locks].filter(
+      ({ confirmed, revoked }) => !revoked && confirmed !== this.generation,
+    );
+    if (locks.length === 0) this.certain = this.generation;
+    return locks;
   }
 }
 
@@ -141,6 +148,7 @@ export class Leases {
     lease.locks.add(lock);
     const runs = lease.runs(now);
     if (runs) lock.confirmed = lease.generation;
+    else lease.certain = -1;
     return runs;
   }
 

@@ -81,19 +81,32 @@ export class Renewals {
   touchWhatIsDue(now: Now): void {
     if (!this.state.rules.isTouchDue(now.mono - this.touchedAt, this.touchMs)) return;
     this.touchedAt = now.mono;
-    this.touchAllUsed(now);
+    this.touch(this.used(), now);
   }
 
-  /** Reports all uses to the stores that they do not know of yet. */
-  touchAllUsed(now: Now): void {
-    const used = [...this.state.sessions.values()].flatMap(({ lock }) => (lock?.used ? [lock] : []));
-    this.touch(used, now);
+  /**
+   * The store must not count a session as unused when it does not know of its last use yet. A use shortly
+   * after the last one that it knows of changes little, and is not reported. So few of many sessions are.
+   */
+  touchBeforeLeave(now: Now): void {
+    this.touch(
+      this.used((lock) => this.isTouchDue(lock, now)),
+      now,
+    );
   }
 
-  /** The store must not count a session as unused when it does not know of its last use yet. */
   touchBeforeRelease(lock: HeldLock, now: Now): void {
-    const isDue = this.state.rules.isTouchDue(now.mono - lock.touchedAt, this.touchMs);
-    if (lock.used && isDue) this.touch([lock], now);
+    if (lock.used && this.isTouchDue(lock, now)) this.touch([lock], now);
+  }
+
+  private isTouchDue(lock: HeldLock, now: Now): boolean {
+    return this.state.rules.isTouchDue(now.mono - lock.touchedAt, this.touchMs);
+  }
+
+  private used(counts: (lock: HeldLock) => boolean = () => true): HeldLock[] {
+    const locks: HeldLock[] = [];
+    for (const { lock } of this.state.sessions.values()) if (lock?.used && counts(lock)) locks.push(lock);
+    return locks;
   }
 
   private touch(locks: readonly HeldLock[], now: Now): void {

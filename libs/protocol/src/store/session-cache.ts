@@ -60,7 +60,6 @@ export class SessionCache {
    * Removes sessions, least recently used first, until the rest fits `bytes`. Those that `keeps` names stay.
    */
   evict(bytes: number, keeps: (session: SessionState) => boolean): void {
-    if (this.used <= bytes) return;
     for (const session of this.sessions.values()) {
       if (this.used <= bytes) return;
       if (keeps(session)) continue;
