@@ -66,6 +66,7 @@ export function expiryContract(name: string, make: () => Promise<Fixture>): void
     const link = await new MemoryBroker(exchange).join('h', {
       connected: (its) => void (queue = its),
       disconnected: () => {},
+      returned: () => {},
       received: (bytes) => void heard.push(...decodeStoreFrame(bytes).parts.flatMap((part) => part.messages)),
     });
     const answers = async (...messages: HolderMessage[]) => {

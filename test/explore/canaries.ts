@@ -58,6 +58,9 @@ const holder: { readonly [Name in keyof HolderRules]: HolderRules[Name] } = {
   isAbove: () => false,
   ownerOf: () => 'same',
   agrees: () => true,
+  goesDirect: (_isRequest, key) => key !== undefined,
+  isDisowned: () => false,
+  isSilent: () => false,
   isTouchDue: () => false,
 };
 
@@ -123,6 +126,10 @@ export const scripted: Readonly<Record<string, string>> = {
   'holder.mayHideMore': 'holder-machine.leases.spec',
   /** The store learns of a lost cancel sooner or later: what is explored ends well, after a detour. */
   'holder.isHeard': 'races.changes.spec',
+  /** Stores' own queues are not explored. */
+  'holder.goesDirect': 'races.routes.spec',
+  'holder.isDisowned': 'races.routes.spec',
+  'holder.isSilent': 'races.routes.spec',
   /** A scope that comes while its process waits already is not explored. */
   'holder.mustAnnounce': 'holder-machine.spec',
 };

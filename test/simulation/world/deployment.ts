@@ -46,7 +46,7 @@ export const storeDefaults: StoreCoreSettings = {
   window: 32,
   standbyPollMs: 50,
   endedGrants: 8,
-  cacheBytes: 4_000,
+  cacheBytes: 16_000,
   retryMinMs: 10,
   retryMaxMs: 100,
   closeMs: 5_000,
