@@ -19,6 +19,7 @@ const settings: StoreCoreSettings = {
   partitions: 1,
   leaseMs: 5_000,
   recallTimeoutMs: 10_000,
+  turnMs: 10,
   unreachableHolder: 'wait-for-lease',
   ttlMs: 3_600_000,
   tombstoneMs: 2_400_000,

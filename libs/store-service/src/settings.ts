@@ -157,6 +157,12 @@ const table = {
   STORE_RECALL_TIMEOUT_MS: wholeInText(500, 600_000)
     .default(10_000)
     .describe('How long an app server has to give a recalled lock back.'),
+  STORE_TURN_MS: wholeInText(0, 1_000)
+    .default(10)
+    .describe(
+      'How long an app server may keep a lock that goes back and forth between app servers, while others ' +
+        'wait. Its requests are served together then. 0: each is asked back at once.',
+    ),
   STORE_UNREACHABLE_HOLDER: z
     .enum(['wait-for-lease', 'revoke'])
     .default('wait-for-lease')

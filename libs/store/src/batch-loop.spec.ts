@@ -78,6 +78,7 @@ describe('partitions of one store', () => {
     partitions: 2,
     leaseMs: 5_000,
     recallTimeoutMs: 10_000,
+    turnMs: 10,
     unreachableHolder: 'wait-for-lease',
     ttlMs: 60_000,
     tombstoneMs,
@@ -150,6 +151,7 @@ describe('partitions of one store', () => {
     const link = await new MemoryBroker(exchange).join('h', {
       connected: (its) => void (queue = its),
       disconnected: () => {},
+      returned: () => {},
       received: (bytes) =>
         void heard.push(...decodeStoreFrame(bytes).parts.flatMap(({ messages }) => messages)),
     });

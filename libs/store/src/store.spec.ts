@@ -25,6 +25,7 @@ const settings: StoreCoreSettings = {
   partitions: 1,
   leaseMs: 5_000,
   recallTimeoutMs: 10_000,
+  turnMs: 10,
   unreachableHolder: 'wait-for-lease',
   ttlMs: 60_000,
   tombstoneMs,

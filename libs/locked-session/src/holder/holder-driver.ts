@@ -147,6 +147,10 @@ export class HolderDriver implements Holder {
     return false;
   }
 
+  isTurnOver(grant: HeldGrant, resultsThatWait: number): boolean {
+    return this.machine.isTurnOver(grant, resultsThatWait);
+  }
+
   release(grant: HeldGrant): void {
     this.machine.release(grant, noChanges, this.ports.clock.now());
     this.trace?.releases(grant);

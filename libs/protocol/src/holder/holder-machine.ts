@@ -82,6 +82,11 @@ export class HolderMachine {
     return session?.lock === grant && this.state.leases.trusts(session.partition, session.lock, now);
   }
 
+  /** Whether a lock that no scope uses is given back without a recall (rule 23). */
+  isTurnOver({ untilIdle }: HeldGrant, resultsThatWait: number): boolean {
+    return untilIdle && this.state.rules.isTurnOver(resultsThatWait);
+  }
+
   // Changes under a held lock. ------------------------------------------------------------------------------
 
   /**

@@ -87,6 +87,12 @@ export const holderRules = {
 
   /** Rule 15: whether the store must learn of a use now. */
   isTouchDue: (sinceMs: number, everyMs: number): boolean => sinceMs >= everyMs,
+
+  /**
+   * Rule 23: whether an unused lock that goes from holder to holder is given back now. While several results
+   * wait for the store, those who get them are likely to come again.
+   */
+  isTurnOver: (resultsThatWait: number): boolean => resultsThatWait < 2,
 };
 
 const isAbove = (token: Token, returned: Token | undefined) =>

@@ -149,6 +149,7 @@ export class PartitionMachine {
     const { holders, waiters } = this.state;
     if (this.isLooking) holders.hearing.woke(this.nextLook, now);
     this.lookedAt = now.mono;
+    this.endTurns(now);
     waiters.tick(now.mono);
     for (const session of [...waiters.sessions()]) {
       // A message to the holder shows whether its queue still exists.
@@ -158,6 +159,11 @@ export class PartitionMachine {
     for (const session of [...this.recalls.watched]) this.grants.review(session, now);
     if (this.state.rules.isTimedOut(this.queues.nextDeadline, now.mono))
       this.queues.sweep((id) => this.isWaitedFor(id), now);
+  }
+
+  /** Asks for the locks back whose holders had their turn (rule 23). It costs nothing when there are none. */
+  endTurns(now: Now): void {
+    this.recalls.endTurns(now);
   }
 
   /** A message to this queue came back. The holder's queue is gone. */
@@ -177,7 +183,8 @@ export class PartitionMachine {
   get nextDeadline(): number {
     const { nextDeadline } = this.queues;
     if (!this.looks) return nextDeadline;
-    return Math.min(this.state.waiters.nextDeadline, this.nextLook, nextDeadline);
+    const { nextTurnEnd } = this.recalls;
+    return Math.min(this.state.waiters.nextDeadline, this.nextLook, nextTurnEnd, nextDeadline);
   }
 
   /** All outputs since the last flush. */
