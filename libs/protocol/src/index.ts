@@ -35,6 +35,7 @@ export type { StoreParameters } from './store/parameters.js';
 export type { StoreCounters } from './store/partition-state.js';
 export { PartitionMachine } from './store/partition-machine.js';
 export {
+  attributeRowBytes,
   decodeAttribute,
   decodeHead,
   encodeAttribute,

@@ -275,9 +275,7 @@ export class HolderMachine {
 
   /** Whether an answer is due. */
   get awaitsAnswer(): boolean {
-    return (
-      this.state.unanswered.size > 0 || this.changes.isAnyLeaving || this.state.leases.awaitAnswer
-    );
+    return this.state.unanswered.size > 0 || this.changes.isAnyLeaving || this.state.leases.awaitAnswer;
   }
 
   /** For operators: how many sessions are here, and for how many an answer is due. */

@@ -60,14 +60,15 @@ export class PartitionMachine {
   }
 
   /** The sessions that `load` must get before this frame can be received. */
-  missing(frame: HolderPart): string[] {
+  missing({ messages }: HolderPart): string[] {
     const missing = new Set<string>();
-    for (const message of frame.messages) {
-      const named = message.kind === 'renew' ? [...(message.touches ?? []), ...(message.reclaim ?? [])] : [];
-      for (const id of 'session' in message ? [message.session] : named.map(([session]) => session)) {
-        if (this.state.owns(id) && !this.state.sessions.has(id)) missing.add(id);
-      }
-    }
+    const name = (id: string) => {
+      if (!this.state.sessions.has(id) && this.state.owns(id)) missing.add(id);
+    };
+    for (const message of messages)
+      if ('session' in message) name(message.session);
+      else if (message.kind === 'renew')
+        for (const [id] of [...(message.touches ?? []), ...(message.reclaim ?? [])]) name(id);
     return [...missing];
   }
 

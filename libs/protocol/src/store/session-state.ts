@@ -147,12 +147,14 @@ export class SessionState {
     const { attributes } = this.record!;
     let bytes = this.bytes;
     let count = attributes.size;
-    for (const name of new Set([...removed, ...set.keys()])) {
+    const without = (name: string) => {
       const old = attributes.get(name);
-      if (!old) continue;
+      if (!old) return;
       bytes -= old.bytes.length;
       count--;
-    }
+    };
+    for (const name of set.keys()) without(name);
+    for (const name of new Set(removed)) if (!set.has(name)) without(name);
     for (const value of set.values()) bytes += value.length;
     return bytes <= limits.sessionBytes && count + set.size <= limits.attributes;
   }

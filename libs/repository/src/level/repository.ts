@@ -26,7 +26,7 @@ import { GenerationFile } from './generation.js';
 import { makeLevel, writeRows, type Level } from './open.js';
 import { DirectoryOwner } from './owner.js';
 import { checkEveryMsLimits } from './stamp.js';
-import { dueOf, keys, LAYOUT, parse, put, sessionOf, type PartitionRow, type Row } from './rows.js';
+import { dueOf, json, keys, LAYOUT, parse, sessionOf, type PartitionRow, type Rows } from './rows.js';
 import {
   DeploymentMismatchError,
   EpochLostError,
@@ -151,7 +151,10 @@ export class LevelRepository implements SessionRepository {
         epoch: Math.max(last.epoch + 1, floor),
         longestLeaseMs: Math.max(last.longestLeaseMs, leaseMs),
       };
-      await this.write([put(keys.deployment, recorded), put(keys.partition(partition), claimed)], true);
+      await this.write(true, (rows) => {
+        rows.put(keys.deployment, json(recorded));
+        rows.put(keys.partition(partition), json(claimed));
+      });
       await this.confirm();
       this.recorded = recorded;
       this.partitions.set(partition, claimed);
@@ -202,7 +205,8 @@ export class LevelRepository implements SessionRepository {
     const staged: Pending<Apply>[] = [];
     for (const pending of arrivals) {
       try {
-        await this.stage(pending.item, batch);
+        const reading = this.stage(pending.item, batch);
+        if (reading) await reading;
         staged.push(pending);
       } catch (error) {
         pending.reject(error); // it alone, since the batch has nothing of it
@@ -210,8 +214,8 @@ export class LevelRepository implements SessionRepository {
       if (batch.isFull(this.settings)) break;
     }
     try {
-      const rows = batch.rows();
-      if (rows.length > 0) await this.write(rows, this.settings.durability === 'disk');
+      if (!batch.isEmpty)
+        await this.write(this.settings.durability === 'disk', (rows) => batch.writeTo(rows));
       await this.confirm();
       for (const { resolve: resolved } of staged) resolved();
     } catch (error) {
@@ -219,7 +223,8 @@ export class LevelRepository implements SessionRepository {
     }
   }
 
-  private async stage({ partition, epoch, writes }: Apply, batch: LevelBatch): Promise<void> {
+  /** Puts an apply into the batch, at once unless it removes a session: then it must read before that. */
+  private stage({ partition, epoch, writes }: Apply, batch: LevelBatch): Promise<void> | undefined {
     const why = this.lost ?? this.failure;
     if (why) throw why;
     const current = this.partitions.get(partition)?.epoch ?? 0;
@@ -228,6 +233,16 @@ export class LevelRepository implements SessionRepository {
       throw new RepositoryError(
         `partition ${partition} was claimed before a failure or restart: claim it anew`,
       );
+    if (writes.some(({ head }) => !head)) return this.stageRemovals(partition, writes, batch);
+    batch.add(partition, writes);
+    return undefined;
+  }
+
+  private async stageRemovals(
+    partition: number,
+    writes: readonly SessionWrite[],
+    batch: LevelBatch,
+  ): Promise<void> {
     const stored = new Map<string, readonly string[]>();
     for (const { session, head } of writes)
       if (!head) stored.set(session, await this.storedKeys(partition, session));
@@ -247,10 +262,12 @@ export class LevelRepository implements SessionRepository {
     }
   }
 
-  private async write(rows: Row[], sync: boolean): Promise<void> {
-    if (sync) rows.push(put(keys.synced, ++this.generation));
+  private async write(sync: boolean, fill: (rows: Rows) => void): Promise<void> {
     try {
-      await writeRows(this.level, rows, sync);
+      await writeRows(this.level, sync, (rows) => {
+        fill(rows);
+        if (sync) rows.put(keys.synced, json(++this.generation));
+      });
       if (sync) this.file!.note(this.generation);
     } catch (error) {
       this.failure = explained('cannot say what of the last write is in', this.directory, error);
@@ -268,7 +285,7 @@ export class LevelRepository implements SessionRepository {
 
   /** Syncs LevelDB's log. An older log is already on its way into a table, which LevelDB syncs. */
   private async sync(): Promise<void> {
-    if (this.syncTimer && !this.lost) await this.write([], true);
+    if (this.syncTimer && !this.lost) await this.write(true, () => {});
   }
 
   private async readSessions(partition: number, ids: readonly string[]): Promise<Map<string, StoredSession>> {
@@ -359,7 +376,7 @@ export class LevelRepository implements SessionRepository {
     const layout = await level.get(keys.layout);
     const empty = (await level.keys({ limit: 1 }).all()).length === 0;
     checkLayout(this.directory, layout && parse(layout), empty);
-    if (empty) await level.batch([put(keys.layout, LAYOUT)], { sync: true });
+    if (empty) await level.put(keys.layout, json(LAYOUT), { sync: true });
     const deployment = await level.get(keys.deployment);
     this.recorded = deployment && (parse(deployment) as RecordedDeployment);
     this.owned = new Set();
@@ -377,7 +394,7 @@ export class LevelRepository implements SessionRepository {
     const stored = Number((row && parse(row)) ?? 0);
     if (found > stored && !this.settings.acceptOlderData) throw olderError(this.directory, stored, found);
     this.generation = Math.max(found, stored);
-    if (found > stored) await level.batch([put(keys.synced, this.generation)], { sync: true });
+    if (found > stored) await level.put(keys.synced, json(this.generation), { sync: true });
   }
 
   private expectOpen(): void {
