@@ -7,12 +7,13 @@
 import { parseArgs } from 'node:util';
 import { noInstall } from '../../scripts/services/debian.js';
 import { runCase, type CaseRun } from './case-run.js';
+import type { Row } from './cases.js';
 import type { ContestantName } from './contestants/contestants.js';
 import { measureMemory } from './memory.js';
 import { Progress } from './progress.js';
 import { report } from './report.js';
 import { newResult, read, resumed, write } from './result.js';
-import { rows, type Row, type RowName } from './rows.js';
+import { rows, type RowName } from './rows.js';
 import { Services } from './services.js';
 import { writeTables } from './tables.js';
 

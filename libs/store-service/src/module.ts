@@ -73,6 +73,7 @@ function makeStore(
       partitions: settings.STORE_PARTITIONS,
       leaseMs: settings.STORE_LEASE_MS,
       recallTimeoutMs: settings.STORE_RECALL_TIMEOUT_MS,
+      turnMs: settings.STORE_TURN_MS,
       unreachableHolder: settings.STORE_UNREACHABLE_HOLDER,
       ttlMs: settings.STORE_TTL_MS,
       tombstoneMs,

@@ -157,6 +157,12 @@ const table = {
   STORE_RECALL_TIMEOUT_MS: wholeInText(500, 600_000)
     .default(10_000)
     .describe('How long an app server has to give a recalled lock back.'),
+  STORE_TURN_MS: wholeInText(0, 1_000)
+    .default(10)
+    .describe(
+      'How long an app server may keep a lock that goes back and forth between app servers, while others ' +
+        'wait. Its requests are served together then. 0: each is asked back at once.',
+    ),
   STORE_UNREACHABLE_HOLDER: z
     .enum(['wait-for-lease', 'revoke'])
     .default('wait-for-lease')
@@ -186,7 +192,9 @@ const table = {
     ),
   STORE_WINDOW: wholeInText(1, 5_000)
     .default(256)
-    .describe('Most frames under way in one partition beside those that wait.'),
+    .describe(
+      "Most frames under way in one partition beside those that wait, and as many in the store's own queue.",
+    ),
   STORE_ENDED_GRANTS: wholeInText(1, 64)
     .default(8)
     .describe('How many ended grants of each session the store remembers, to answer repeats.'),

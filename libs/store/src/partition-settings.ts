@@ -3,6 +3,7 @@ import type { Clock, Log } from '#broker';
 import type { StoreParameters } from '#protocol';
 import type { SessionRepository } from '#repository';
 import type { TraceSink } from '#trace';
+import type { Outbox } from './outbox.js';
 
 export interface PartitionPorts {
   readonly repository: SessionRepository;
@@ -10,6 +11,10 @@ export interface PartitionPorts {
   readonly log: Log;
   /** Is told what the store does, where tracing is set. */
   readonly trace?: TraceSink | undefined;
+  /** Takes what is sent and settled. */
+  readonly outbox: Outbox;
+  /** Sends an echo through the store's own queue. False when there is none. */
+  readonly echoDirect: (partition: number, mark: number) => boolean;
   /** Is called with the reason when this store can never serve again. */
   readonly ended: (error: Error) => void;
 }

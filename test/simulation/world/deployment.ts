@@ -36,6 +36,7 @@ export const storeDefaults: StoreCoreSettings = {
   partitions: 2,
   leaseMs: 5_000,
   recallTimeoutMs: 10_000,
+  turnMs: 10,
   unreachableHolder: 'wait-for-lease',
   ttlMs: 600_000,
   tombstoneMs: 300_000,

@@ -55,8 +55,8 @@ describe('changes', () => {
   it('rule 6: a release applies its changes before the next grant', () => {
     store.hear('b', acquire(1));
     expect(store.hear('a', release([1, 1], 1, { cart: '1' }))).toEqual([
-      'a: released s 1.1',
       'b: grant s #1 1.2 {cart=1}',
+      'a: released s 1.1',
     ]);
     expect(store.outputs.writes).toMatchObject([
       { record: { grant: { token: [1, 2], holder: 'b' }, ended: [{ token: [1, 1], holder: 'a', seq: 1 }] } },
@@ -297,8 +297,8 @@ describe('rule 1 over epochs', () => {
     expect(store.hear('a', commit([1, 4], 1, { cart: '4' }))).toEqual(['a: committed s 1.4 seq 1']);
     expect(store.hear('b', acquire(9))).toEqual(['a: recall s 1.4']);
     expect(store.hear('a', release([1, 4], 2))).toEqual([
-      'a: released s 1.4',
       'b: grant s #9 2.1 {cart=4 user=u}',
+      'a: released s 1.4',
     ]);
   });
 
@@ -373,8 +373,8 @@ describe('states that must not come back', () => {
       store.hear('b', acquire(1, { create: undefined, waitMs: 5_000 }));
       store.time = 1_500;
       expect(store.hear('a', release([1, 1], 1, { cart: '1' }))).toEqual([
-        'a: released s 1.1',
         'b: grant s #1 1.2 {cart=1}',
+        'a: released s 1.1',
       ]);
     });
 

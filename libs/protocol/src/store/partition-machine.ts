@@ -91,6 +91,15 @@ export class PartitionMachine {
   }
 
   /**
+   * A part that came through the store's own queue. It may be older than what came through the partition's.
+   * So it does not change where its holder is reached (rule 22).
+   */
+  receiveDirect(part: HolderPart, delivery: number, now: Now): void {
+    const queue = this.state.holders.queueOf(part.holder) ?? part.queue;
+    this.receive({ ...part, queue }, delivery, now);
+  }
+
+  /**
    * A frame from a session's own queue. It has one acquire, which may be old. It is no sign that its holder
    * lives (rule 21).
    */
@@ -140,6 +149,7 @@ export class PartitionMachine {
     const { holders, waiters } = this.state;
     if (this.isLooking) holders.hearing.woke(this.nextLook, now);
     this.lookedAt = now.mono;
+    this.endTurns(now);
     waiters.tick(now.mono);
     for (const session of [...waiters.sessions()]) {
       // A message to the holder shows whether its queue still exists.
@@ -149,6 +159,11 @@ export class PartitionMachine {
     for (const session of [...this.recalls.watched]) this.grants.review(session, now);
     if (this.state.rules.isTimedOut(this.queues.nextDeadline, now.mono))
       this.queues.sweep((id) => this.isWaitedFor(id), now);
+  }
+
+  /** Asks for the locks back whose holders had their turn (rule 23). It costs nothing when there are none. */
+  endTurns(now: Now): void {
+    this.recalls.endTurns(now);
   }
 
   /** A message to this queue came back. The holder's queue is gone. */
@@ -168,7 +183,8 @@ export class PartitionMachine {
   get nextDeadline(): number {
     const { nextDeadline } = this.queues;
     if (!this.looks) return nextDeadline;
-    return Math.min(this.state.waiters.nextDeadline, this.nextLook, nextDeadline);
+    const { nextTurnEnd } = this.recalls;
+    return Math.min(this.state.waiters.nextDeadline, this.nextLook, nextTurnEnd, nextDeadline);
   }
 
   /** All outputs since the last flush. */

@@ -23,6 +23,10 @@ export class SessionState {
    * (rule 4).
    */
   recalledAt: number | undefined;
+  /** When the lock was last granted in this ownership, by the monotonic clock, and to which holder. */
+  granted: { readonly at: number; readonly holder: string } | undefined;
+  /** How often in a row the lock has soon gone to another holder (rule 23). */
+  passes = 0;
   /** When a revoked grant certainly is out of use, by the monotonic clock (rule 10). */
   outOfUseAt: number | undefined;
   /** Bytes of all values. */
