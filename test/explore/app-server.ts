@@ -269,7 +269,9 @@ export class AppServer {
 
   private giveBackIfAsked(seat: Seat, now: Now): void {
     const { grant, scope } = seat;
-    if (grant?.recalled && scope !== 'inside') this.release(grant.session, now);
+    if (!grant || scope === 'inside') return;
+    const results = seat.results.filter((result) => result.grant === grant).length;
+    if (grant.recalled || this.machine.isTurnOver(grant, results)) this.release(grant.session, now);
   }
 
   private note(event: HolderEvent, diary: Diary): void {
@@ -294,7 +296,8 @@ export class AppServer {
       case 'recalled':
         return this.giveBackIfAsked(seat, diary.now);
       case 'acknowledged':
-        return this.acknowledged(seat, grant, diary);
+        this.acknowledged(seat, grant, diary);
+        return this.giveBackIfAsked(seat, diary.now);
       case 'lost':
         return this.lost(seat, event, diary);
     }

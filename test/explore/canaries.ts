@@ -39,6 +39,9 @@ const store: { readonly [Name in keyof StoreRules]: StoreRules[Name] } = {
   isUse: () => false,
   mayHaveMade: () => false,
   mustPutAgain: () => false,
+  passesAfter: () => 4,
+  isPassedOn: () => true,
+  turnMsFor: () => Infinity,
 };
 
 const holder: { readonly [Name in keyof HolderRules]: HolderRules[Name] } = {
@@ -58,7 +61,11 @@ const holder: { readonly [Name in keyof HolderRules]: HolderRules[Name] } = {
   isAbove: () => false,
   ownerOf: () => 'same',
   agrees: () => true,
+  goesDirect: (_isRequest, key) => key !== undefined,
+  isDisowned: () => false,
+  isSilent: () => false,
   isTouchDue: () => false,
+  isTurnOver: () => false,
 };
 
 /** The configuration that shows the harm soonest. */
@@ -123,8 +130,17 @@ export const scripted: Readonly<Record<string, string>> = {
   'holder.mayHideMore': 'holder-machine.leases.spec',
   /** The store learns of a lost cancel sooner or later: what is explored ends well, after a detour. */
   'holder.isHeard': 'races.changes.spec',
+  /** Stores' own queues are not explored. */
+  'holder.goesDirect': 'races.routes.spec',
+  'holder.isDisowned': 'races.routes.spec',
+  'holder.isSilent': 'races.routes.spec',
   /** A scope that comes while its process waits already is not explored. */
   'holder.mustAnnounce': 'holder-machine.spec',
+  /** They decide how soon a lock goes on, and not whether. Shares and waits are no matter of one state. */
+  'store.passesAfter': 'turns.spec',
+  'store.isPassedOn': 'turns.spec',
+  'store.turnMsFor': 'turns.spec',
+  'holder.isTurnOver': 'turns.spec',
 };
 
 export interface Canary {

@@ -82,6 +82,6 @@ function isAnyWrong(deployment: Deployment, moves: Moves, state: State, left: nu
   if (left === 0) return false;
   return moves(state).some((move) => {
     const [next, thrown] = outcomeOf(move.next);
-    return thrown !== undefined || isAnyWrong(deployment, moves, next!, left - 1);
+    return thrown !== undefined || isAnyWrong(deployment, moves, next, left - 1);
   });
 }

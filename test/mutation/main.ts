@@ -1,8 +1,9 @@
 /**
- * `npm run mutate [-- --only PATH,…] [--report FILE] [--again] [--workers N]`: says how many small faults in
- * the protocol, the attribute locks, cookies and values are noticed by a test. It exits 1 when one survives
- * that accepted.ndjson does not name. A report that is there is gone on with; `--again` tries its survivors
- * again.
+ * `npm run mutate [-- --only PATH,…] [--report FILE] [--again] [--specs PATH,…] [--budget MS] [--workers N]`:
+ * says how many small faults in the protocol, the attribute locks, cookies and values are noticed by a test.
+ * It exits 1 when one survives that accepted.ndjson does not name. It goes on with a report that is there,
+ * and with `--again` it tries the survivors in it again. `--specs` asks these specs alone, and neither the
+ * explorer nor the simulator. `--budget` bounds what the tests of one mutant may take.
  */
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -78,21 +79,6 @@ async function judge(): Promise<void> {
     const cases = await court.open();
     console.log(`${cases.length} tests and judges, measured after ${seconds()}`);
     for (const { name, fails } of cases) if (fails !== undefined) console.log(`left out: ${name}: ${fails}`);
-    if (process.env.DBG) {
-      const m = new Map();
-      for (const c of cases) {
-        const k = c.name.split(': ')[0];
-        m.set(k, (m.get(k) ?? 0) + c.ms);
-      }
-      console.log([...m].sort((a, b) => b[1] - a[1]).slice(0, 40));
-      console.log(
-        [...cases]
-          .sort((a, b) => b.ms - a.ms)
-          .slice(0, 40)
-          .map((c) => c.ms.toFixed(0) + ' ' + c.reached.length + ' ' + c.name),
-      );
-      process.exit();
-    }
     let count = 0;
     await court.judge(pending, Number(values.workers), (mutant, judged) => {
       report.add(mutant, judged);

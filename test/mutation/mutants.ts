@@ -131,20 +131,21 @@ function ownVariants(node: ts.Expression): Variant[] {
   if (ts.isPrefixUnaryExpression(node) && node.operator === kinds.ExclamationToken) {
     return [becoming(node, node.operand.getText())];
   }
-  if ((ts.isPrefixUnaryExpression(node) || ts.isPostfixUnaryExpression(node)) && !isStep(node)) {
-    const text = node.getText();
-    if (text.includes('++')) return [becoming(node, text.replace('++', '--'))];
-    if (text.includes('--')) return [becoming(node, text.replace('--', '++'))];
-  }
-  if (ts.isCallExpression(node)) {
-    const [, name] = /^Math\.(min|max)$/.exec(node.expression.getText()) ?? [];
-    if (name !== undefined) {
-      const other = name === 'min' ? 'Math.max' : 'Math.min';
-      return [becoming(node, other + node.getText().slice('Math.min'.length))];
-    }
-  }
-  return [];
+  const text = node.getText();
+  const isCount = ts.isPrefixUnaryExpression(node) || ts.isPostfixUnaryExpression(node);
+  const other = (isCount && !isStep(node) ? counts : calls).find(([from]) => text.includes(from));
+  const isCall = ts.isCallExpression(node) && /^Math\.(min|max)$/.test(node.expression.getText());
+  return other && (isCount || isCall) ? [becoming(node, text.replace(other[0], other[1]))] : [];
 }
+
+const counts = [
+  ['++', '--'],
+  ['--', '++'],
+] as const;
+const calls = [
+  ['Math.min', 'Math.max'],
+  ['Math.max', 'Math.min'],
+] as const;
 
 function binaryVariants(node: ts.BinaryExpression): Variant[] {
   const { kind } = node.operatorToken;
@@ -169,13 +170,20 @@ const isStep = (node: ts.Node) => ts.isForStatement(node.parent) && node.parent.
 function truthsOf(node: ts.Expression, isResult: boolean): ('true' | 'false')[] {
   const outer = around(node);
   const { parent } = outer;
-  if (ts.isIfStatement(parent) && parent.expression === outer) return ['true', 'false'];
-  if (ts.isConditionalExpression(parent) && parent.condition === outer) return ['true', 'false'];
-  const isLoop =
-    ((ts.isWhileStatement(parent) || ts.isDoStatement(parent)) && parent.expression === outer) ||
-    (ts.isForStatement(parent) && parent.condition === outer);
-  if (isLoop) return node.kind === kinds.TrueKeyword ? [] : ['false'];
+  if (conditionOf(parent) === outer) return ['true', 'false'];
+  // A loop that goes on for ever is always noticed.
+  if (loopConditionOf(parent) === outer) return node.kind === kinds.TrueKeyword ? [] : ['false'];
   return isResult && (isTruth(node) || isBoolean(functionOf(node))) ? ['true', 'false'] : [];
+}
+
+function conditionOf(node: ts.Node): ts.Node | undefined {
+  if (ts.isIfStatement(node)) return node.expression;
+  return ts.isConditionalExpression(node) ? node.condition : undefined;
+}
+
+function loopConditionOf(node: ts.Node): ts.Node | undefined {
+  if (ts.isWhileStatement(node) || ts.isDoStatement(node)) return node.expression;
+  return ts.isForStatement(node) ? node.condition : undefined;
 }
 
 /** The expression with the parentheses around it. */

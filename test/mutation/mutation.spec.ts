@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { runInNewContext } from 'node:vm';
 import ts from 'typescript';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { mutate } from './mutants.js';
@@ -14,10 +15,8 @@ function valuesOf(source: string, ...given: unknown[]): unknown[] {
   const { code, mutants } = mutate('a.ts', source);
   const { outputText } = ts.transpileModule(code, { compilerOptions: { target: ts.ScriptTarget.ES2023 } });
   let active = -1;
-  const make = new Function('__mutant', `${outputText}; return f;`) as (
-    is: (id: number) => boolean,
-  ) => (...of: unknown[]) => unknown;
-  const f = make((id) => id === active);
+  const context = { __mutant: (id: number) => id === active };
+  const f = runInNewContext(`${outputText}; f;`, context) as (...of: unknown[]) => unknown;
   return [...mutants.keys(), -1].map((id) => {
     active = id;
     return f(...given);

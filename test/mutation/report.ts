@@ -42,8 +42,9 @@ export class Report {
     return this.outcomes.get(keyOf(mutant));
   }
 
-  add({ id: _, ...mutant }: Mutant, judged: Pick<Outcome, 'outcome' | 'by' | 'ms'>): void {
-    const outcome = { ...mutant, ...judged, ms: Math.round(judged.ms) };
+  add(mutant: Mutant, judged: Pick<Outcome, 'outcome' | 'by' | 'ms'>): void {
+    const { file, line, text, mutation, nth } = mutant;
+    const outcome = { file, line, text, mutation, nth, ...judged, ms: Math.round(judged.ms) };
     this.outcomes.set(keyOf(outcome), outcome);
     appendFileSync(this.path, `${JSON.stringify(outcome)}\n`);
   }

@@ -32,7 +32,7 @@ export function sourcesIn(root: string, folder: string): string[] {
     .flatMap((entry) => {
       const path = `${folder}/${entry.name}`;
       if (entry.isDirectory()) return sourcesIn(root, path);
-      return /\.ts$/.test(path) && !path.endsWith('.d.ts') ? [path] : [];
+      return path.endsWith('.ts') && !path.endsWith('.d.ts') ? [path] : [];
     })
     .toSorted();
 }

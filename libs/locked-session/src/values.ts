@@ -64,6 +64,7 @@ export function frozenCopy(value: unknown, attribute: string, instances: ClassIn
  * application is changed. Throws `value-not-serializable` for a session's handle.
  */
 export function thawed(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
   try {
     return thaw(value, new Map());
   } catch (error) {

@@ -53,7 +53,7 @@ describe('of the writes of one session', () => {
       head: undefined,
       attributes: new Map(),
       expires: undefined,
-      formerMarks: new Set([5, 10]),
+      formerMarks: [5, 10],
     });
     expect(net(before, removal, write('2', { set: set({ fresh: 'f' }) }))).toMatchObject({
       removed: true,
@@ -68,7 +68,7 @@ describe('of the writes of one session', () => {
     const second = write('2', { expires: { was: 10, is: 20 } });
     expect(net(first, second, write('3'))).toMatchObject({
       expires: { is: 20 },
-      formerMarks: new Set([5, 10]),
+      formerMarks: [5, 10],
     });
     expect(net(write('1')).expires).toBeUndefined();
     expect(net(first, write('2', { expires: { was: 10, is: undefined } })).expires).toEqual({

@@ -18,12 +18,12 @@ export interface NetChange {
   removed: boolean;
   /** Undefined: there is no session in the end. */
   head: Uint8Array | undefined;
-  /** By name; undefined removes the attribute. */
-  readonly attributes: Map<string, Uint8Array | undefined>;
+  /** By name; undefined removes the attribute. It may be the map of the only write so far. */
+  attributes: ReadonlyMap<string, Uint8Array | undefined>;
   /** The mark in the expiry index; absent, the stored one stays. */
   expires: { readonly is: number | undefined } | undefined;
   /** Every mark that a write named as the one before: their entries in the index are removed. */
-  readonly formerMarks: Set<number>;
+  formerMarks: readonly number[];
 }
 
 export class NetChanges {
@@ -43,6 +43,10 @@ export class NetChanges {
     }
   }
 
+  get isEmpty(): boolean {
+    return this.#rows === 0;
+  }
+
   isFull({ batchRows, batchBytes }: BatchLimits): boolean {
     return this.#rows >= batchRows || this.#bytes >= batchBytes;
   }
@@ -59,24 +63,37 @@ export class NetChanges {
   }
 }
 
+const none: ReadonlyMap<string, Uint8Array> = new Map();
+
 const unchanged = (): NetChange => ({
   removed: false,
   head: undefined,
-  attributes: new Map(),
+  attributes: none,
   expires: undefined,
-  formerMarks: new Set(),
+  formerMarks: [],
 });
 
 function apply(change: NetChange, { head, set, removed: names, expires }: SessionWrite): void {
-  if (expires?.was !== undefined) change.formerMarks.add(expires.was);
+  if (expires?.was !== undefined) change.formerMarks = [...change.formerMarks, expires.was];
   change.head = head;
   if (!head) {
     change.removed = true;
-    change.attributes.clear();
+    change.attributes = none;
     change.expires = undefined;
     return;
   }
-  for (const name of names) change.attributes.set(name, undefined);
-  for (const [name, value] of set) change.attributes.set(name, value);
+  if (change.attributes.size > 0 || names.length > 0) change.attributes = merged(change, names, set);
+  else change.attributes = set;
   if (expires) change.expires = { is: expires.is };
+}
+
+function merged(
+  { attributes }: NetChange,
+  names: readonly string[],
+  set: ReadonlyMap<string, Uint8Array>,
+): ReadonlyMap<string, Uint8Array | undefined> {
+  const all = new Map(attributes);
+  for (const name of names) all.set(name, undefined);
+  for (const [name, value] of set) all.set(name, value);
+  return all;
 }

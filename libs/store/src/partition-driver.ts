@@ -15,14 +15,15 @@ import {
   type StoreRules,
 } from '#protocol';
 import type { BatchedPartition, BatchLoop } from './batch-loop.js';
+import { Echoes, type Way } from './echoes.js';
 import type { Receiver } from './handover.js';
-import { MessageSender } from './message-sender.js';
 import { PartitionEpochs } from './partition-epochs.js';
 import type { PartitionIncidents } from './partition-incidents.js';
 import { DeploymentMismatchError, OtherDeploymentError, type Apply, type DueSession } from '#repository';
 import type { PartitionPorts, PartitionSettings } from './partition-settings.js';
 import { PartitionTimers } from './partition-timers.js';
 import { PartitionTrace } from './partition-trace.js';
+import type { CachedPartition } from './session-memory.js';
 import { fromRepository, toRepository } from './stored-session.js';
 
 /** Most sessions that one scan finds due. */
@@ -33,8 +34,10 @@ const scanAgainMs = 1_000;
 /** A frame with the time of its arrival. Leases and waits count from then (rules 2 and 8). */
 interface ReceivedFrame {
   readonly frame: HolderPart;
-  readonly delivery: Delivery;
+  readonly delivery: Pick<Delivery, 'ack' | 'session'>;
   readonly at: Now;
+  /** It came through the store's own queue, which knows no ownership of a partition (rule 22). */
+  readonly isDirect?: true;
 }
 
 type Arrival = ReceivedFrame | { readonly echo: number; readonly at: Now };
@@ -54,11 +57,13 @@ interface UnderWay {
   readonly mono: number;
 }
 
-export class PartitionDriver implements BatchedPartition, Receiver {
-  private machine: PartitionMachine | undefined;
+export class PartitionDriver implements BatchedPartition, CachedPartition, Receiver {
+  machine: PartitionMachine | undefined;
   private readonly epochs: PartitionEpochs;
   private inbox: Arrival[] = [];
-  private readonly unsettled = new Map<number, Delivery>();
+  /** Direct parts that are taken out of the inbox and not settled. */
+  private readonly direct = new Set<ReceivedFrame>();
+  private readonly unsettled = new Map<number, Pick<Delivery, 'ack'>>();
   private deliveries = 0;
   #ownership = 0;
   /** The latest time that the machine was given. */
@@ -72,7 +77,7 @@ export class PartitionDriver implements BatchedPartition, Receiver {
   private stopping = false;
   private readonly gone = new Set<string>();
   private readonly queuesGone = new Set<string>();
-  private readonly sender: MessageSender;
+  private readonly echoes = new Echoes();
   private readonly timers: PartitionTimers;
   private link: PartitionLink | undefined;
   private readonly trace: PartitionTrace | undefined;
@@ -87,11 +92,14 @@ export class PartitionDriver implements BatchedPartition, Receiver {
   ) {
     this.timers = new PartitionTimers(ports.clock, settings.expiryScanMs, () => this.wake());
     this.epochs = new PartitionEpochs(partition, ports, incidents, settings, { ...storeRules, ...rules });
-    this.sender = new MessageSender(partition, ports.log);
     this.trace = ports.trace && new PartitionTrace(ports.trace, partition);
   }
 
-  /** Answers go there. Frames that were received before wait for it. */
+  get isInUse(): boolean {
+    return this.isBusy || this.loaded !== undefined;
+  }
+
+  /** Frames that were received before wait for it. */
   attach(link: PartitionLink): void {
     this.link = link;
     this.wake();
@@ -114,9 +122,28 @@ export class PartitionDriver implements BatchedPartition, Receiver {
     this.wake();
   }
 
-  /** Sends a holder an answer that concerns no session, without owning the partition. */
-  answer(queue: string, bytes: Uint8Array): void {
-    this.link?.send(queue, bytes);
+  /**
+   * A part came through the store's own queue. It is no sign of ownership. So without ownership the holder is
+   * told that nobody reads it here (rule 22).
+   */
+  receiveDirect(frame: HolderPart, settled: () => void): void {
+    const at = this.ports.clock.now();
+    const one: ReceivedFrame = { frame, delivery: { session: undefined, ack: settled }, at, isDirect: true };
+    if (this.stopping || !this.machine) return this.disown([one]);
+    this.epochs.show(frame.epoch, at.wall);
+    this.inbox.push(one);
+    this.wake();
+  }
+
+  /** Direct parts are not delivered to the next owner. So their holders learn that they are dropped. */
+  private disown(arrivals: Iterable<Arrival>): void {
+    const { outbox } = this.ports;
+    for (const one of arrivals) {
+      if ('echo' in one || !one.isDirect) continue;
+      const { partition, queue } = one.frame;
+      outbox.send(queue, { partition, epoch: 0, messages: [{ kind: 'disowned' }] });
+      outbox.settle(one.delivery);
+    }
   }
 
   /** A frame to a holder came back, because its queue is gone. */
@@ -133,9 +160,13 @@ export class PartitionDriver implements BatchedPartition, Receiver {
     this.wake();
   }
 
-  /** An echo has come back. What was in the queue when it was sent is in the inbox before it. */
-  echoed(echo: number, ownership: number): void {
+  /**
+   * An echo has come back through the partition's queue, or through the store's own. When it is back from
+   * both, what was in them when it was sent is in the inbox before it.
+   */
+  echoed(echo: number, ownership: number, way: Way): void {
     if (this.stopping || !this.machine || ownership !== this.ownership) return;
+    if (!this.echoes.cameBack(echo, way)) return;
     this.inbox.push({ echo, at: this.ports.clock.now() });
     this.wake();
   }
@@ -150,7 +181,11 @@ export class PartitionDriver implements BatchedPartition, Receiver {
   private forget(): void {
     this.#ownership++;
     this.machine = undefined;
+    this.disown(this.direct);
+    this.disown(this.inbox);
+    this.direct.clear();
     this.inbox = [];
+    this.echoes.forget();
     this.gone.clear();
     this.queuesGone.clear();
     this.unsettled.clear();
@@ -161,9 +196,11 @@ export class PartitionDriver implements BatchedPartition, Receiver {
   /** Finishes the batch under way and closes the link. Frames that are not settled go to the next store. */
   async stop(): Promise<void> {
     this.stopping = true;
+    this.disown(this.inbox);
     this.inbox = [];
     if (this.isBusy) await new Promise<void>((resolve) => (this.whenIdle = resolve));
     this.timers.stop();
+    this.ports.outbox.flush();
     await this.link?.close();
     this.machine = undefined;
   }
@@ -186,9 +223,9 @@ export class PartitionDriver implements BatchedPartition, Receiver {
   private get isDue(): boolean {
     if (this.stopping || !this.link) return false;
     if (this.inbox.length > 0 || this.loaded) return true;
-    const { isTickDue, isScanDue } = this.timers;
+    const { isTickDue, isTimeDue, isScanDue } = this.timers;
     const isToldSomething = this.gone.size > 0 || this.queuesGone.size > 0;
-    return this.machine !== undefined && (isTickDue || isScanDue || isToldSomething);
+    return this.machine !== undefined && (isTickDue || isTimeDue || isScanDue || isToldSomething);
   }
 
   take(): Apply | undefined {
@@ -236,6 +273,7 @@ export class PartitionDriver implements BatchedPartition, Receiver {
       one.delivery.ack();
       return false;
     });
+    for (const one of arrivals) if ('frame' in one && one.isDirect) this.direct.add(one);
     this.inbox = [];
     return arrivals;
   }
@@ -284,8 +322,8 @@ export class PartitionDriver implements BatchedPartition, Receiver {
     if (this.failures > 0) this.incidents.served(this.partition);
     this.failures = 0;
     this.send(machine.epoch, outputs);
+    this.direct.clear();
     machine.sent(this.ports.clock.now());
-    machine.evict(this.settings.cacheBytes);
     this.timers.tickAtDeadline(machine.nextDeadline, mono);
   }
 
@@ -298,7 +336,8 @@ export class PartitionDriver implements BatchedPartition, Receiver {
     }
     const { frame, delivery } = one;
     this.unsettled.set(++this.deliveries, delivery);
-    if (delivery.session === undefined) machine.receive(frame, this.deliveries, this.reached);
+    if (one.isDirect) machine.receiveDirect(frame, this.deliveries, this.reached);
+    else if (delivery.session === undefined) machine.receive(frame, this.deliveries, this.reached);
     else machine.receiveQueued(frame, this.deliveries, this.reached);
   }
 
@@ -306,9 +345,10 @@ export class PartitionDriver implements BatchedPartition, Receiver {
     const isAnyGone = machine.due(due, now);
     // There may be more. If all of these are still in use, a scan at once would find the same sessions again.
     if (due.length === dueAtOnce) this.timers.scanLater(isAnyGone ? 0 : scanAgainMs);
+    machine.endTurns(now);
     // The timer may be late while batches follow each other.
     if (this.timers.isTickDue || machine.nextDeadline <= now.mono) machine.tick(now);
-    this.timers.isTickDue = false;
+    this.timers.isTickDue = this.timers.isTimeDue = false;
   }
 
   private tellWhatIsGone(machine: PartitionMachine, now: Now): void {
@@ -351,16 +391,19 @@ export class PartitionDriver implements BatchedPartition, Receiver {
   }
 
   private send(epoch: number, { messages, open, close, settled, echo }: StoreOutputs): void {
-    const { link } = this;
+    const { link, partition } = this;
+    const { outbox, echoDirect } = this.ports;
     if (!link) return;
-    for (const [queue, list] of messages) this.sender.send(link, queue, epoch, list);
+    for (const [queue, list] of messages) outbox.send(queue, { partition, epoch, messages: list });
     for (const session of close) link.closeQueue(session);
     for (const session of open) link.openQueue(session);
     for (const number of settled) {
-      this.unsettled.get(number)?.ack();
+      const delivery = this.unsettled.get(number);
+      if (delivery) outbox.settle(delivery);
       this.unsettled.delete(number);
     }
-    if (echo !== undefined) link.echo(echo);
+    const own = (mark: number) => echoDirect(partition, mark);
+    if (echo !== undefined) this.echoes.send(echo, { partition: (mark) => link.echo(mark), own });
   }
 
   /**

@@ -26,7 +26,8 @@ export class HeldSession {
   /** A scope has destroyed the session. Nothing can be changed any more. */
   over = false;
 
-  private readonly frozen = new Map<string, { bytes: Uint8Array; value: unknown }>();
+  /** Made on first use, since many sessions are held and few are read again. */
+  private frozen: Map<string, { bytes: Uint8Array; value: unknown }> | undefined;
   private results: ResultWait[] = [];
   private deletedSeq = 0;
   private aborter: AbortController | undefined;
@@ -76,10 +77,10 @@ export class HeldSession {
   value(name: string): unknown {
     const bytes = this.bytes(name);
     if (!bytes) return undefined;
-    const cached = this.frozen.get(name);
+    const cached = this.frozen?.get(name);
     if (cached?.bytes === bytes) return cached.value;
     const value = decodeFrozen(bytes);
-    this.frozen.set(name, { bytes, value });
+    (this.frozen ??= new Map()).set(name, { bytes, value });
     return value;
   }
 
@@ -101,7 +102,7 @@ export class HeldSession {
       current instanceof UnsavedSession
         ? this.makeSession(current, changes)
         : this.holder.commit(current, changes);
-    for (const name of changes.removed) this.frozen.delete(name);
+    for (const name of changes.removed) this.frozen?.delete(name);
     if (changes.removed.length > 0) this.deletedSeq = seq;
     return seq;
   }
@@ -194,6 +195,11 @@ export class HeldSession {
       );
     }
     return next;
+  }
+
+  /** Whether no scope uses the lock, and it was granted for no longer than that (rule 23). */
+  get isTurnOver(): boolean {
+    return this.inside === 0 && this.holder.isTurnOver(this.current, this.results.length);
   }
 
   /** Whether no result waits for this grant any more. */

@@ -6,7 +6,6 @@
  */
 import type { CallHandler, ExecutionContext } from '@nestjs/common';
 import type { Log } from '#broker';
-import { Subscription } from 'rxjs';
 import type { CookieAnswer, CookiePlan } from './cookie-answer.js';
 import { LockedSessionError } from '../errors.js';
 import { endObservables, isStream } from './handler-result.js';
@@ -57,7 +56,7 @@ export class HandlerRun {
   /** The reason why nobody waits for the result any more. */
   private abandoned: LockedSessionError | undefined;
   /** Each ends the scope's wait, or the handler's work. */
-  private readonly stops = new Set<() => void>();
+  private readonly stops: (() => void)[] = [];
   /** Settles the client's answer, once. */
   private answered: { resolve(result: unknown): void; reject(error: unknown): void } | undefined;
 
@@ -118,7 +117,8 @@ export class HandlerRun {
     if (isOver(this.call.context)) throw this.clientGone();
     this.hasBegun = true;
     this.scope = scope;
-    if (this.call.http) await this.holdHead(scope, this.call.http.head);
+    const sealing = this.call.http && this.holdHead(scope, this.call.http.head);
+    if (sealing) await sealing;
     this.checkWanted();
     let result: unknown;
     try {
@@ -142,19 +142,24 @@ export class HandlerRun {
   private called(): Promise<unknown> {
     return new Promise((resolve, reject) => {
       let last: unknown;
-      const subscription = new Subscription();
-      this.stops.add(() => {
+      const next = (value: unknown) => (last = value);
+      const subscription = this.call.next.handle().subscribe({
+        next,
+        error: reject,
+        complete: () => resolve(last),
+      });
+      const stop = () => {
         subscription.unsubscribe();
         reject(this.abandoned);
-      });
-      const next = (value: unknown) => (last = value);
-      subscription.add(
-        this.call.next.handle().subscribe({ next, error: reject, complete: () => resolve(last) }),
-      );
+      };
+      // The handler itself may have caused it, before it returned.
+      if (this.abandoned) stop();
+      else this.stops.push(stop);
     });
   }
 
-  private async holdHead(scope: Scope, head: ResponseHead): Promise<void> {
+  /** Undefined when there is nothing to wait for. */
+  private holdHead(scope: Scope, head: ResponseHead): Promise<void> | undefined {
     const { context } = this.call;
     endObservables(
       scope,
@@ -163,12 +168,12 @@ export class HandlerRun {
     );
     this.call.http!.owner = this;
     // An answer of a guard or an interceptor cannot be taken back.
-    if (head.hasLeft) await this.settings.sessions.seal(scope);
-    else
-      head.hold({
-        onUrgent: () => void this.leaveEarly(scope),
-        givesWay: () => this.giveWay(scope),
-      });
+    if (head.hasLeft) return this.settings.sessions.seal(scope);
+    head.hold({
+      onUrgent: () => void this.leaveEarly(scope),
+      givesWay: () => this.giveWay(scope),
+    });
+    return undefined;
   }
 
   /**
@@ -236,7 +241,7 @@ export class HandlerRun {
   private hangUp(): AbortSignal {
     const aborter = new AbortController();
     const abort = () => aborter.abort();
-    this.stops.add(abort);
+    this.stops.push(abort);
     if (this.call.http) whenOver(this.call.context, abort);
     return aborter.signal;
   }

@@ -13,7 +13,7 @@ import {
   type OnModuleInit,
 } from '@nestjs/common';
 import { HttpAdapterHost, ModuleRef, ModulesContainer, Reflector } from '@nestjs/core';
-import { from, Observable } from 'rxjs';
+import { Observable } from 'rxjs';
 import { calmLog, type Broker } from '#broker';
 import { CookieAnswer, CookieLines } from './cookie-answer.js';
 import { clientTexts, LockedSessionError } from '../errors.js';
@@ -127,22 +127,29 @@ export class LockedSessionInterceptor implements NestInterceptor, OnModuleInit {
     }
     const call: ServingCall = {};
     this.serving.set(context, call);
-    const end = () => {
-      const isFirst = !call.isOver;
-      call.isOver = true;
-      if (this.serving.get(context) === call) this.serving.delete(context);
-      return isFirst;
-    };
     // At once, and not on subscription: only now the asynchronous context is that of the interceptors around.
-    const result = from(this.handle(context, next, call).finally(end));
+    const result = this.handle(context, next, call);
     return new Observable((subscriber) => {
-      const inner = result.subscribe(subscriber);
+      result.then(
+        (value) => {
+          subscriber.next(value);
+          subscriber.complete();
+        },
+        (error: unknown) => subscriber.error(error),
+      );
       // Unsubscribed before the end: an interceptor around this one, such as a time-out, has stopped waiting.
       return () => {
-        inner.unsubscribe();
-        if (end()) call.run?.abandon();
+        if (this.end(context, call)) call.run?.abandon();
       };
     });
+  }
+
+  /** The call serves no more. Returns false when it was so already. */
+  private end(context: ExecutionContext, call: ServingCall): boolean {
+    const isFirst = !call.isOver;
+    call.isOver = true;
+    if (this.serving.get(context) === call) this.serving.delete(context);
+    return isFirst;
   }
 
   private async handle(context: ExecutionContext, next: CallHandler, call: ServingCall): Promise<unknown> {
@@ -171,6 +178,8 @@ export class LockedSessionInterceptor implements NestInterceptor, OnModuleInit {
       const told = error instanceof LockedSessionError ? this.httpError(error, context) : error;
       if (context.getType() === 'http') this.answerHijacked(context, told);
       throw told;
+    } finally {
+      this.end(context, call);
     }
   }
 

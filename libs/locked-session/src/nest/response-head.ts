@@ -92,7 +92,7 @@ export class ResponseHead {
   /** From now on nothing leaves. */
   hold(heed: HeldHead): void {
     this.isReplaced = false;
-    const untouched = { headers: { ...this.response.getHeaders() }, status: statusOf(this.raw) };
+    const untouched = { headers: this.response.getHeaders(), status: statusOf(this.raw) }; // a copy
     this.holding = { heed, untouched };
     this.raw.on('pipe', this.onPipe);
   }

@@ -96,6 +96,18 @@ describe('what is read', () => {
     expect(cookie().read([...others, header('id')].join('; '))).toMatchObject([{ id: 'id' }]);
   });
 
+  it('is the same the second time, and so few are remembered that they take little room', () => {
+    const its = cookie();
+    for (let i = 0; i < 5_000; i++) {
+      expect(its.read(header(`id-${i}`))).toEqual([{ id: `id-${i}`, renew: false }]);
+      expect(its.read(header(`id-${i}`, foreign))).toEqual([]);
+    }
+    expect(its.remembered).toBe(4_096);
+    for (const i of [0, 4_999])
+      expect(its.read(header(`id-${i}`))).toEqual([{ id: `id-${i}`, renew: false }]);
+    expect(its.remembered).toBe(4_096);
+  });
+
   it.each([
     ['no header', undefined],
     ['an empty header', ''],

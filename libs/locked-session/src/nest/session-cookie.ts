@@ -14,6 +14,9 @@ const maxCandidates = 4;
 /** A value of another form is refused without computing a signature. */
 const signedForm = /^[!-~]{1,128}\.[\w+/-]{43}$/;
 
+/** So many values whose signatures were found right are remembered, so that they are not computed again. */
+const maxVerified = 4_096;
+
 /** A request's cookie. */
 export interface GivenCookie {
   readonly id: string;
@@ -22,10 +25,18 @@ export interface GivenCookie {
 }
 
 export class SessionCookie {
+  /** The cookies by their signed values, the last verified at the end. Only signed values come in here. */
+  private readonly verified = new Map<string, GivenCookie>();
+
   constructor(private readonly settings: CookieSettings) {}
 
   get name(): string {
     return this.settings.name;
+  }
+
+  /** How many values are remembered. */
+  get remembered(): number {
+    return this.verified.size;
   }
 
   get secure(): boolean | 'auto' {
@@ -39,9 +50,11 @@ export class SessionCookie {
    */
   read(header: string | undefined): GivenCookie[] {
     if (!header) return [];
+    const { name } = this.settings;
     const found = new Map<string, GivenCookie>();
     for (const pair of header.split(';')) {
-      const value = parseCookie(pair)[this.settings.name];
+      if (!pair.includes(name)) continue;
+      const value = parseCookie(pair)[name];
       const given = value && signedForm.test(value) ? this.verify(value) : undefined;
       if (given && !found.has(given.id)) found.set(given.id, given);
       if (found.size === maxCandidates) break;
@@ -50,6 +63,16 @@ export class SessionCookie {
   }
 
   private verify(value: string): GivenCookie | undefined {
+    const known = this.verified.get(value);
+    if (known) return known;
+    const given = this.compute(value);
+    if (!given) return undefined;
+    if (this.verified.size === maxVerified) this.verified.delete(this.verified.keys().next().value!);
+    this.verified.set(value, given);
+    return given;
+  }
+
+  private compute(value: string): GivenCookie | undefined {
     const { secrets, rolling } = this.settings;
     for (const [age, secret] of secrets.entries()) {
       const id = unsign(value, secret);

@@ -26,7 +26,7 @@ export interface StoreOutputs {
 export class PendingOutputs {
   constructor(private readonly ttlMs: number) {}
 
-  private changed = new Set<SessionState>();
+  private readonly changed = new Set<SessionState>();
   private messages = new Map<string, StoreMessage[]>();
   private settled: number[] = [];
   private opened: string[] = [];
@@ -77,8 +77,9 @@ export class PendingOutputs {
 
   take(): StoreOutputs {
     const { messages, settled, opened: open, closed: close } = this;
-    const writes = [...this.changed].map((session) => session.takeWrite(this.ttlMs));
-    this.changed = new Set();
+    const writes: RecordWrite[] = [];
+    for (const session of this.changed) writes.push(session.takeWrite(this.ttlMs));
+    this.changed.clear();
     this.messages = new Map();
     this.settled = [];
     this.opened = [];

@@ -97,6 +97,21 @@ describe('a holder that is out of reach, where such holders are revoked', () => 
     expect(store.wait(0)).toContain('b: grant s #1 2.1');
   });
 
+  it('rule 10: is none of those whose grants name other queues', () => {
+    const other = recordOf(false);
+    other.grant = { ...other.grant!, holder: 'c', queue: 'c.1' };
+    const disk = new Map([
+      ['s', recordOf(false)],
+      ['t', other],
+    ]);
+    store = new StoreAlone({ ...parameters, unreachableHolder: 'revoke' }, disk, 2);
+    store.hear('b', waits(1), acquire(1, { session: 't', waitMs }));
+    unreachable();
+    const told = store.wait(0);
+    expect(told).toContain('b: grant s #1 2.1');
+    expect(told).toContain('c: recall t 1.1');
+  });
+
   it('rule 10: is not one that has another queue than at its grant', () => {
     store.hearOn('a.2', 'a', renew(2));
     store.hear('b', waits(1));
@@ -157,6 +172,15 @@ describe('a session that is due', () => {
     expect(watched()).toBe(0);
   });
 
+  it('rule 15: is recalled anew for a waiter when its holder came back within the grace', () => {
+    passes(ttlMs, 'a');
+    due('s', ttlMs);
+    passes(2 * leaseMs);
+    expect(watched()).toBe(0);
+    store.hear('a', renew(2));
+    expect(store.hear('b', waits(1))).toEqual(['a: recall s 1.1']);
+  });
+
   it('rule 15: goes from the index when it is free, also when the store knows nothing of it', () => {
     store.hear('a', release([1, 1], 1));
     store.time = ttlMs;
@@ -197,6 +221,19 @@ describe('when the machine looks', () => {
     store.hear('a', acquire(1), renew(1));
     store.hear('b', waits(1));
     expect(store.machine.nextDeadline).toBe(250);
+  });
+
+  it('rule 2: at a deadline that a repeat has made earlier', () => {
+    store.hear('a', acquire(1), renew(1));
+    store.hear('b', waits(1));
+    store.hear('b', acquire(1, { waitMs: lookMs / 2 }));
+    expect(store.machine.nextDeadline).toBe(lookMs / 2);
+  });
+
+  it('rule 10: at a revoked lock, and at no deadline of one that does not wait any more', () => {
+    store.machine.load('s', recordOf(true));
+    store.hear('b', acquire(1, { waitMs: lookMs / 2 }), cancel(1));
+    expect(store.machine.nextDeadline).toBe(lookMs);
   });
 
   it('rule 10: at a revoked lock that it has loaded, though nobody waits', () => {

@@ -108,13 +108,46 @@ export function decodeHead(bytes: Uint8Array): Head {
   };
 }
 
-/** An attribute's row. It has 24 bytes of version (three big-endian 64-bit counts), then the value. */
-export function encodeAttribute({ bytes, version }: StoredAttribute): Uint8Array {
-  const row = new Uint8Array(versionBytes + bytes.length);
-  const view = new DataView(row.buffer);
-  version.forEach((part, i) => view.setBigUint64(8 * i, BigInt(part)));
+/** A whole record in one piece of memory, which takes much less of it than the record's many objects. */
+export function packRecord({ attributes, ...head }: SessionRecord): Uint8Array {
+  const rows = Array.from(attributes, ([name, { bytes, version }]) => [name, bytes, version]);
+  return new Uint8Array(packValue([encodeHead(head), rows])); // alone: the library's own buffer is larger
+}
+
+/** What was packed. The values stay in its piece of memory. */
+export function unpackRecord(bytes: Uint8Array): SessionRecord {
+  const [head, rows] = unpackr.unpack(bytes) as [Uint8Array, [string, Uint8Array, Version][]];
+  const attributes = rows.map(([name, value, version]) => [name, { bytes: value, version }] as const);
+  return { ...decodeHead(head), attributes: new Map(attributes) };
+}
+
+/** How long an attribute's row is. */
+export const attributeRowBytes = ({ bytes }: StoredAttribute): number => versionBytes + bytes.length;
+
+/**
+ * An attribute's row. It has 24 bytes of version (three big-endian 64-bit counts), then the value. `row` has
+ * `attributeRowBytes`, and the caller may take it from a pool.
+ */
+export function encodeAttribute(
+  attribute: StoredAttribute,
+  row: Uint8Array = new Uint8Array(attributeRowBytes(attribute)),
+): Uint8Array {
+  const { bytes, version } = attribute;
+  for (let i = 0; i < 3; i++) {
+    const part = version[i]!;
+    writeHalf(row, 8 * i, Math.floor(part / 0x1_0000_0000));
+    writeHalf(row, 8 * i + 4, part >>> 0);
+  }
   row.set(bytes, versionBytes);
   return row;
+}
+
+/** 32 bits, big-endian. An array of bytes takes what is above each of them for nothing. */
+function writeHalf(row: Uint8Array, at: number, half: number): void {
+  row[at] = half >>> 24;
+  row[at + 1] = half >>> 16;
+  row[at + 2] = half >>> 8;
+  row[at + 3] = half;
 }
 
 export function decodeAttribute(row: Uint8Array): StoredAttribute {

@@ -3,6 +3,9 @@
  * answers to a knock for a missing acquire.
  */
 import { beforeEach, describe, expect, it } from 'vitest';
+import { PendingOutputs } from './outputs.js';
+import { storeRules } from './rules.js';
+import { SessionQueues } from './session-queues.js';
 import {
   acquire,
   cancel,
@@ -15,6 +18,7 @@ import {
 } from '../testing/store-alone.js';
 
 let store: StoreAlone;
+const at = (mono: number) => ({ mono, wall: mono });
 beforeEach(() => {
   store = new StoreAlone({ waitersPerPartition: 2 });
 });
@@ -64,7 +68,7 @@ describe('rule 21: an acquire out of its queue', () => {
     expect(store.settled).toEqual([1]);
     store.hearQueued('b', acquire(7));
     expect(store.settled).toEqual([]);
-    expect(store.hear('a', release([1, 1], 1))).toEqual(['a: released s 1.1', 'b: grant s #7 1.2']);
+    expect(store.hear('a', release([1, 1], 1))).toEqual(['b: grant s #7 1.2', 'a: released s 1.1']);
     expect(store.settled).toContain(2);
   });
 
@@ -156,6 +160,9 @@ describe('rule 21: a queue that is not used', () => {
     store.wait(4_000);
     expect(queues()).toEqual([[], ['s']]);
     expect(store.settled).toEqual([1]);
+    store.wait(1);
+    expect(queues(), 'once').toEqual([[], []]);
+    expect(store.queueGone('s')).toEqual([]);
     expect(store.machine.nextDeadline).toBe(Infinity);
     expect(store.hear('a', commit([1, 1], 1))).toEqual(['a: committed s 1.1 seq 1']); // the lock stays
   });
@@ -170,4 +177,15 @@ describe('rule 21: a queue that is not used', () => {
       store.hear('a', renew(ms));
     }
   });
+});
+
+it('rule 21: of a thousand holders the one whose request was taken first is forgotten', () => {
+  const open = new SessionQueues(new PendingOutputs(1_000), storeRules);
+  open.knocked(knock(1), 1, 'a.1', at(0));
+  for (let i = 0; i < 1_000; i++) open.take('s', `h${i}`, 5, at(0));
+  open.take('s', 'h0', 6, at(0));
+  open.take('s', 'h1000', 5, at(0));
+  const takes = (holder: string, request: number) => open.take('s', holder, request, at(0));
+  expect([takes('h0', 6), takes('h1000', 5), takes('h2', 5)]).toEqual([false, false, false]);
+  expect(takes('h1', 5)).toBe(true);
 });

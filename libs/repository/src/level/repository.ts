@@ -26,7 +26,7 @@ import { GenerationFile } from './generation.js';
 import { makeLevel, writeRows, type Level } from './open.js';
 import { DirectoryOwner } from './owner.js';
 import { checkEveryMsLimits } from './stamp.js';
-import { dueOf, keys, LAYOUT, parse, put, sessionOf, type PartitionRow, type Row } from './rows.js';
+import { dueOf, json, keys, LAYOUT, parse, sessionOf, type PartitionRow, type Rows } from './rows.js';
 import {
   DeploymentMismatchError,
   EpochLostError,
@@ -47,6 +47,10 @@ export interface LevelRepositorySettings extends Partial<BatchLimits> {
   readonly directory?: string;
   /** What an acknowledged `apply` survives: the death of the `process`, or the loss of power too (`disk`). */
   readonly durability?: 'process' | 'disk';
+  /** The memory of LevelDB for blocks of its tables. */
+  readonly cacheBytes?: number;
+  /** The memory of LevelDB for what is in no table yet. It has two of them while one is written. */
+  readonly writeBufferBytes?: number;
   /** With `process`: the longest that a write waits for the disk. */
   readonly syncEveryMs?: number;
   /**
@@ -64,11 +68,19 @@ export interface LevelRepositorySettings extends Partial<BatchLimits> {
 export const levelDefaults: Required<LevelRepositorySettings> = {
   directory: './data',
   durability: 'process',
+  cacheBytes: 8 * 1_048_576,
+  writeBufferBytes: 4 * 1_048_576,
   syncEveryMs: 1_000,
   checkEveryMs: 1_000,
   acceptOlderData: false,
   ...defaultBatchLimits,
 };
+
+/**
+ * LevelDB maps the tables that it has open into memory, 2 MiB each. It takes no smaller number than this, of
+ * which 64 are tables.
+ */
+const maxOpenFiles = 74;
 
 /** How many sessions one `load` reads at a time. More would keep writes from Node's few I/O threads. */
 const READS_AT_ONCE = 16;
@@ -139,7 +151,10 @@ export class LevelRepository implements SessionRepository {
         epoch: Math.max(last.epoch + 1, floor),
         longestLeaseMs: Math.max(last.longestLeaseMs, leaseMs),
       };
-      await this.write([put(keys.deployment, recorded), put(keys.partition(partition), claimed)], true);
+      await this.write(true, (rows) => {
+        rows.put(keys.deployment, json(recorded));
+        rows.put(keys.partition(partition), json(claimed));
+      });
       await this.confirm();
       this.recorded = recorded;
       this.partitions.set(partition, claimed);
@@ -190,7 +205,8 @@ export class LevelRepository implements SessionRepository {
     const staged: Pending<Apply>[] = [];
     for (const pending of arrivals) {
       try {
-        await this.stage(pending.item, batch);
+        const reading = this.stage(pending.item, batch);
+        if (reading) await reading;
         staged.push(pending);
       } catch (error) {
         pending.reject(error); // it alone, since the batch has nothing of it
@@ -198,8 +214,8 @@ export class LevelRepository implements SessionRepository {
       if (batch.isFull(this.settings)) break;
     }
     try {
-      const rows = batch.rows();
-      if (rows.length > 0) await this.write(rows, this.settings.durability === 'disk');
+      if (!batch.isEmpty)
+        await this.write(this.settings.durability === 'disk', (rows) => batch.writeTo(rows));
       await this.confirm();
       for (const { resolve: resolved } of staged) resolved();
     } catch (error) {
@@ -207,7 +223,8 @@ export class LevelRepository implements SessionRepository {
     }
   }
 
-  private async stage({ partition, epoch, writes }: Apply, batch: LevelBatch): Promise<void> {
+  /** Puts an apply into the batch, at once unless it removes a session: then it must read before that. */
+  private stage({ partition, epoch, writes }: Apply, batch: LevelBatch): Promise<void> | undefined {
     const why = this.lost ?? this.failure;
     if (why) throw why;
     const current = this.partitions.get(partition)?.epoch ?? 0;
@@ -216,6 +233,16 @@ export class LevelRepository implements SessionRepository {
       throw new RepositoryError(
         `partition ${partition} was claimed before a failure or restart: claim it anew`,
       );
+    if (writes.some(({ head }) => !head)) return this.stageRemovals(partition, writes, batch);
+    batch.add(partition, writes);
+    return undefined;
+  }
+
+  private async stageRemovals(
+    partition: number,
+    writes: readonly SessionWrite[],
+    batch: LevelBatch,
+  ): Promise<void> {
     const stored = new Map<string, readonly string[]>();
     for (const { session, head } of writes)
       if (!head) stored.set(session, await this.storedKeys(partition, session));
@@ -235,10 +262,12 @@ export class LevelRepository implements SessionRepository {
     }
   }
 
-  private async write(rows: Row[], sync: boolean): Promise<void> {
-    if (sync) rows.push(put(keys.synced, ++this.generation));
+  private async write(sync: boolean, fill: (rows: Rows) => void): Promise<void> {
     try {
-      await writeRows(this.level, rows, sync);
+      await writeRows(this.level, sync, (rows) => {
+        fill(rows);
+        if (sync) rows.put(keys.synced, json(++this.generation));
+      });
       if (sync) this.file!.note(this.generation);
     } catch (error) {
       this.failure = explained('cannot say what of the last write is in', this.directory, error);
@@ -256,13 +285,17 @@ export class LevelRepository implements SessionRepository {
 
   /** Syncs LevelDB's log. An older log is already on its way into a table, which LevelDB syncs. */
   private async sync(): Promise<void> {
-    if (this.syncTimer && !this.lost) await this.write([], true);
+    if (this.syncTimer && !this.lost) await this.write(true, () => {});
   }
 
   private async readSessions(partition: number, ids: readonly string[]): Promise<Map<string, StoredSession>> {
     const sessions = new Map<string, StoredSession>();
-    for (let i = 0; i < ids.length; i += READS_AT_ONCE) {
-      const reads = ids.slice(i, i + READS_AT_ONCE).map(async (id) => {
+    // A session has a head. To look for all heads at once costs much less than a range for each new session.
+    const heads = ids.map((id) => keys.head(partition, id));
+    const isThere = await this.read((level) => level.hasMany(heads));
+    const stored = ids.filter((_, at) => isThere[at]);
+    for (let i = 0; i < stored.length; i += READS_AT_ONCE) {
+      const reads = stored.slice(i, i + READS_AT_ONCE).map(async (id) => {
         const range = keys.session(partition, id);
         const session = sessionOf(range.gte, await this.read((level) => level.iterator(range).all()));
         if (session) sessions.set(id, session);
@@ -315,7 +348,8 @@ export class LevelRepository implements SessionRepository {
   private async mount(): Promise<void> {
     let level: Level | undefined;
     try {
-      level = await makeLevel(this.place);
+      const { cacheBytes: cacheSize, writeBufferBytes: writeBufferSize } = this.settings;
+      level = await makeLevel(this.place, { cacheSize, writeBufferSize, maxOpenFiles });
       await level.open();
       await this.owner.settle();
       await this.readOwnership(level);
@@ -342,7 +376,7 @@ export class LevelRepository implements SessionRepository {
     const layout = await level.get(keys.layout);
     const empty = (await level.keys({ limit: 1 }).all()).length === 0;
     checkLayout(this.directory, layout && parse(layout), empty);
-    if (empty) await level.batch([put(keys.layout, LAYOUT)], { sync: true });
+    if (empty) await level.put(keys.layout, json(LAYOUT), { sync: true });
     const deployment = await level.get(keys.deployment);
     this.recorded = deployment && (parse(deployment) as RecordedDeployment);
     this.owned = new Set();
@@ -360,7 +394,7 @@ export class LevelRepository implements SessionRepository {
     const stored = Number((row && parse(row)) ?? 0);
     if (found > stored && !this.settings.acceptOlderData) throw olderError(this.directory, stored, found);
     this.generation = Math.max(found, stored);
-    if (found > stored) await level.batch([put(keys.synced, this.generation)], { sync: true });
+    if (found > stored) await level.put(keys.synced, json(this.generation), { sync: true });
   }
 
   private expectOpen(): void {

@@ -47,18 +47,16 @@ export const LAYOUT = { version: 1, program: '0.1.0' };
 /** What a partition's row says. */
 export type PartitionRow = Omit<Claim, 'previous'>;
 
-export type Row =
-  | { readonly type: 'put'; readonly key: string; readonly value: Uint8Array }
-  | { readonly type: 'del'; readonly key: string };
+/** Where rows of one batch go. Each takes effect after those before it. */
+export interface Rows {
+  put(key: string, value: Uint8Array): unknown;
+  del(key: string): unknown;
+}
 
-/** A row of JSON, like all rows but those of sessions. */
-export const put = (key: string, value: unknown): Row => ({
-  type: 'put',
-  key,
-  value: Buffer.from(JSON.stringify(value)),
-});
+/** The value of a row of JSON, like all rows but those of sessions. */
+export const json = (value: unknown): Uint8Array => Buffer.from(JSON.stringify(value));
 
-/** What `put` wrote. */
+/** What `json` wrote. */
 export const parse = (value: Uint8Array) => JSON.parse(Buffer.from(value).toString()) as unknown;
 
 /** The session whose range begins with `prefix` and has these rows. Undefined without a head. */
