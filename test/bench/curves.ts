@@ -57,7 +57,7 @@ export const growth: Row = {
 /** Twice the default of STORE_CACHE_MIB, and what a store without sessions has. */
 const memoryBoundMb = 2 * 256 + 150;
 
-export const memory: Row = {
+export const storeMemory: Row = {
   what: 'the most memory that a store has had, until 30 s after its sessions were made and changed',
   cases: along('sessions', [1_000, 50_000, 100_000, 200_000], (sessions) => ({
     load: change({ atOnce: 64, sessions, pick: 'zipf', members: 1 }),

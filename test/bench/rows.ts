@@ -3,7 +3,7 @@
  * `docs/BENCHMARKS.md` has the reasons. Rows of curves stand in curves.ts.
  */
 import type { Case, Row } from './cases.js';
-import { growth, layouts, memory } from './curves.js';
+import { growth, layouts, storeMemory } from './curves.js';
 import type { Load } from './load.js';
 
 const one = { atOnce: 1, sessions: 1, members: 1 } as const;
@@ -235,7 +235,7 @@ export const rows = {
   },
   layouts,
   growth,
-  memory,
+  'store-memory': storeMemory,
 } satisfies Record<string, Row>;
 
 export type RowName = keyof typeof rows;
