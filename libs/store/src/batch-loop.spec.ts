@@ -79,6 +79,7 @@ describe('partitions of one store', () => {
     partitions: 2,
     leaseMs: 5_000,
     recallTimeoutMs: 10_000,
+    turnMs: 10,
     unreachableHolder: 'wait-for-lease',
     ttlMs: 60_000,
     tombstoneMs,

@@ -14,6 +14,7 @@ import {
   type StoreOutputs,
   type StoreRules,
 } from '#protocol';
+import { disown, GoneQueues, missingIn, type Arrival, type ReceivedFrame } from './arrivals.js';
 import type { BatchedPartition, BatchLoop } from './batch-loop.js';
 import { Echoes, type Way } from './echoes.js';
 import type { Receiver } from './handover.js';
@@ -30,17 +31,6 @@ import { fromRepository, toRepository } from './stored-session.js';
 const dueAtOnce = 256;
 /** The pause before the next scan when all that were found are still in use, in milliseconds. */
 const scanAgainMs = 1_000;
-
-/** A frame with the time of its arrival. Leases and waits count from then (rules 2 and 8). */
-interface ReceivedFrame {
-  readonly frame: HolderPart;
-  readonly delivery: Pick<Delivery, 'ack' | 'session'>;
-  readonly at: Now;
-  /** It came through the store's own queue, which knows no ownership of a partition (rule 22). */
-  readonly isDirect?: true;
-}
-
-type Arrival = ReceivedFrame | { readonly echo: number; readonly at: Now };
 
 /** Arrivals whose sessions are in memory, and sessions that are due, also in memory. */
 interface Loaded {
@@ -75,8 +65,7 @@ export class PartitionDriver implements BatchedPartition, CachedPartition, Recei
   private loaded: Loaded | undefined;
   private underWay: UnderWay | undefined;
   private stopping = false;
-  private readonly gone = new Set<string>();
-  private readonly queuesGone = new Set<string>();
+  private readonly gone = new GoneQueues();
   private readonly echoes = new Echoes();
   private readonly timers: PartitionTimers;
   private link: PartitionLink | undefined;
@@ -129,34 +118,23 @@ export class PartitionDriver implements BatchedPartition, CachedPartition, Recei
   receiveDirect(frame: HolderPart, settled: () => void): void {
     const at = this.ports.clock.now();
     const one: ReceivedFrame = { frame, delivery: { session: undefined, ack: settled }, at, isDirect: true };
-    if (this.stopping || !this.machine) return this.disown([one]);
+    if (this.stopping || !this.machine) return disown([one], this.ports.outbox);
     this.epochs.show(frame.epoch, at.wall);
     this.inbox.push(one);
     this.wake();
   }
 
-  /** Direct parts are not delivered to the next owner. So their holders learn that they are dropped. */
-  private disown(arrivals: Iterable<Arrival>): void {
-    const { outbox } = this.ports;
-    for (const one of arrivals) {
-      if ('echo' in one || !one.isDirect) continue;
-      const { partition, queue } = one.frame;
-      outbox.send(queue, { partition, epoch: 0, messages: [{ kind: 'disowned' }] });
-      outbox.settle(one.delivery);
-    }
-  }
-
   /** A frame to a holder came back, because its queue is gone. */
   unreachable(queue: string): void {
     if (!this.machine) return;
-    this.gone.add(queue);
+    this.gone.ofHolders.add(queue);
     this.wake();
   }
 
   /** There is no queue of this session. */
   queueGone(session: string): void {
     if (!this.machine) return;
-    this.queuesGone.add(session);
+    this.gone.ofSessions.add(session);
     this.wake();
   }
 
@@ -173,21 +151,22 @@ export class PartitionDriver implements BatchedPartition, CachedPartition, Recei
 
   /** The ownership is over. Another store may own the partition now. */
   lost(reason: string): void {
-    if (this.machine) this.incidents.givenUp(this.partition, reason);
-    if (this.machine) this.trace?.gaveUp(reason);
+    if (this.machine) {
+      this.incidents.givenUp(this.partition, reason);
+      this.trace?.gaveUp(reason);
+    }
     this.forget();
   }
 
   private forget(): void {
     this.#ownership++;
     this.machine = undefined;
-    this.disown(this.direct);
-    this.disown(this.inbox);
+    disown(this.direct, this.ports.outbox);
+    disown(this.inbox, this.ports.outbox);
     this.direct.clear();
     this.inbox = [];
     this.echoes.forget();
-    this.gone.clear();
-    this.queuesGone.clear();
+    this.gone.forget();
     this.unsettled.clear();
     this.loaded = undefined;
     this.timers.stop();
@@ -196,7 +175,7 @@ export class PartitionDriver implements BatchedPartition, CachedPartition, Recei
   /** Finishes the batch under way and closes the link. Frames that are not settled go to the next store. */
   async stop(): Promise<void> {
     this.stopping = true;
-    this.disown(this.inbox);
+    disown(this.inbox, this.ports.outbox);
     this.inbox = [];
     if (this.isBusy) await new Promise<void>((resolve) => (this.whenIdle = resolve));
     this.timers.stop();
@@ -224,8 +203,7 @@ export class PartitionDriver implements BatchedPartition, CachedPartition, Recei
     if (this.stopping || !this.link) return false;
     if (this.inbox.length > 0 || this.loaded) return true;
     const { isTickDue, isTimeDue, isScanDue } = this.timers;
-    const isToldSomething = this.gone.size > 0 || this.queuesGone.size > 0;
-    return this.machine !== undefined && (isTickDue || isTimeDue || isScanDue || isToldSomething);
+    return this.machine !== undefined && (isTickDue || isTimeDue || isScanDue || this.gone.isAny);
   }
 
   take(): Apply | undefined {
@@ -258,10 +236,8 @@ export class PartitionDriver implements BatchedPartition, CachedPartition, Recei
   /** What can be stepped at once. Undefined where the repository is to be asked first. */
   private takeLoaded(machine: PartitionMachine): Loaded | undefined {
     const { loaded } = this;
-    if (loaded) {
-      this.loaded = undefined;
-      return loaded;
-    }
+    this.loaded = undefined;
+    if (loaded) return loaded;
     if (this.timers.isScanDue || this.epochs.mustClaimAbove(machine.epoch)) return undefined;
     if (missingIn(machine, this.inbox).size > 0) return undefined;
     return { arrivals: this.takeInbox(), due: [] };
@@ -310,7 +286,7 @@ export class PartitionDriver implements BatchedPartition, CachedPartition, Recei
     // The driver checks time-outs last. A frame that arrived in time counts.
     const now = (this.reached = this.ports.clock.now());
     this.checkTimes(machine, due, now);
-    this.tellWhatIsGone(machine, now);
+    this.gone.tell(machine, now);
     const outputs = machine.flush();
     this.trace?.applies(outputs);
     this.underWay = { ownership, machine, outputs, mono: now.mono };
@@ -349,13 +325,6 @@ export class PartitionDriver implements BatchedPartition, CachedPartition, Recei
     // The timer may be late while batches follow each other.
     if (this.timers.isTickDue || machine.nextDeadline <= now.mono) machine.tick(now);
     this.timers.isTickDue = this.timers.isTimeDue = false;
-  }
-
-  private tellWhatIsGone(machine: PartitionMachine, now: Now): void {
-    for (const queue of this.gone) machine.unreachable(queue, now);
-    this.gone.clear();
-    for (const session of this.queuesGone) machine.queueGone(session, now);
-    this.queuesGone.clear();
   }
 
   private async claim(ownership: number): Promise<PartitionMachine> {
@@ -429,11 +398,4 @@ export class PartitionDriver implements BatchedPartition, CachedPartition, Recei
     this.forget();
     this.link?.abandon();
   }
-}
-
-/** The sessions that must be loaded before these are stepped. */
-function missingIn(machine: PartitionMachine, arrivals: readonly Arrival[]): Set<string> {
-  const ids = new Set<string>();
-  for (const one of arrivals) if ('frame' in one) for (const id of machine.missing(one.frame)) ids.add(id);
-  return ids;
 }

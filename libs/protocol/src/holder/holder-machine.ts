@@ -90,9 +90,9 @@ export class HolderMachine {
   // Changes under a held lock. ------------------------------------------------------------------------------
 
   /**
-   * Changes the state under a held lock. The change is sent with this turn: one message has all changes of the
-   * lock, and if the lock is released in this turn, it is the release. With write-back it is sent when `flush`
-   * is called, the store recalls the lock, or `writeBackMs` have passed. Returns the seq to wait for.
+   * Changes the state under a held lock. The change is sent with this turn. One message has all changes of
+   * the lock, and if the lock is released in this turn, it is the release. With write-back it is sent when
+   * `flush` is called, the store recalls the lock, or `writeBackMs` have passed. Returns the seq to wait for.
    */
   commit(grant: HeldGrant, changes: ChangeSet, now: Now): number {
     return this.changes.commit(grant, changes, now);

@@ -312,7 +312,10 @@ it('memory is freed down to what is allowed, and no further', () => {
   const { bytes } = store.machine.snapshot();
   store.machine.evict(bytes);
   expect(store.machine.snapshot().sessions).toBe(3);
-  store.machine.evict((2 * bytes) / 3);
+  store.machine.evict(bytes / 2);
+  expect(store.machine.snapshot().sessions, 'packed, they fit').toBe(3);
+  expect(store.machine.bytes).toBeLessThanOrEqual(bytes / 2);
+  store.machine.evict(store.machine.bytes - 1);
   expect(store.machine.snapshot().sessions).toBe(2);
 });
 
