@@ -15,7 +15,7 @@ import {
   type StoreRules,
 } from '#protocol';
 import { disown, GoneQueues, missingIn, type Arrival, type ReceivedFrame } from './arrivals.js';
-import type { BatchedPartition, BatchLoop } from './batch-loop.js';
+import type { BatchedPartition } from './batch-loop.js';
 import { Echoes, type Way } from './echoes.js';
 import type { Receiver } from './handover.js';
 import { PartitionEpochs } from './partition-epochs.js';
@@ -74,7 +74,6 @@ export class PartitionDriver implements BatchedPartition, CachedPartition, Recei
   constructor(
     readonly partition: number,
     private readonly ports: PartitionPorts,
-    private readonly loop: BatchLoop,
     private readonly incidents: PartitionIncidents,
     private readonly settings: PartitionSettings,
     rules: Partial<StoreRules>,
@@ -190,7 +189,7 @@ export class PartitionDriver implements BatchedPartition, CachedPartition, Recei
   }
 
   private wake(): void {
-    if (!this.isBusy && this.isDue) this.loop.add(this);
+    if (!this.isBusy && this.isDue) this.ports.loop.add(this);
   }
 
   private rest(): void {

@@ -3,6 +3,7 @@ import type { Clock, Log } from '#broker';
 import type { StoreParameters } from '#protocol';
 import type { SessionRepository } from '#repository';
 import type { TraceSink } from '#trace';
+import type { BatchLoop } from './batch-loop.js';
 import type { Outbox } from './outbox.js';
 
 export interface PartitionPorts {
@@ -11,6 +12,8 @@ export interface PartitionPorts {
   readonly log: Log;
   /** Is told what the store does, where tracing is set. */
   readonly trace?: TraceSink | undefined;
+  /** Takes what there is to persist. */
+  readonly loop: BatchLoop;
   /** Takes what is sent and settled. */
   readonly outbox: Outbox;
   /** Sends an echo through the store's own queue. False when there is none. */
