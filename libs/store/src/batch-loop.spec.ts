@@ -75,7 +75,6 @@ describe('the loop', () => {
 describe('partitions of one store', () => {
   type Named = HolderMessage & { readonly session: string };
   const settings: StoreCoreSettings = {
-    turnMs: 0,
     partitions: 2,
     leaseMs: 5_000,
     recallTimeoutMs: 10_000,

@@ -302,7 +302,7 @@ export class Network {
 
   /** A frame travels to the owner, and its acknowledgement back. Both are lost with the channel. */
   private hand(
-    { partition, member, ownership }: Ownership,
+    { member, ownership }: Ownership,
     frame: Frame,
     session: string | undefined,
     settled: () => void,

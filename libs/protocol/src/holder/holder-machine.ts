@@ -14,6 +14,8 @@ import type {
   RefusalReason,
   Release,
   Renewed,
+  StoreMessage,
+  StoreMessage,
   StorePart,
 } from '../wire/messages.js';
 import { sameToken, type Now } from '../wire/order.js';
@@ -179,39 +181,43 @@ export class HolderMachine {
     }
     this.routes.heard(partition, key);
     for (const message of frame.messages) {
-      // A store speaks only for the sessions of its partition.
-      if ('session' in message && partitionOf(message.session, this.parameters.partitions) !== partition)
-        continue;
-      switch (message.kind) {
-        case 'grant':
-          this.granted(message, partition, now);
-          break;
-        case 'recall':
-          this.changes.recalled(message.session, message.token, partition);
-          break;
-        case 'renewed':
-          this.renewed(message, partition, now);
-          break;
-        case 'committed':
-          this.changes.answered(message.session, message.token, message.seq, now);
-          break;
-        case 'released':
-          this.changes.givenBack(message.session, message.token, now);
-          break;
-        case 'refused':
-          if (message.token) this.changes.refused(message, message.token, partition, now);
-          else this.requests.refused(message, now);
-          break;
-        case 'revoked':
-          this.changes.revoked(message.session, message.token, partition, now);
-          break;
-        case 'disowned':
-        case 'mismatch': // for a holder of another version, which reads no more than the head of its frame
-      }
+      this.obey(message, partition, now);
       afterEach();
     }
     this.renewals.renewAllOwing();
     if (owner === 'new' || this.requests.takeDoubt(partition)) this.renewals.renew(partition, now);
+  }
+
+  private obey(message: StoreMessage, partition: number, now: Now): void {
+    // A store speaks only for the sessions of its partition.
+    const { partitions } = this.parameters;
+    if ('session' in message && partitionOf(message.session, partitions) !== partition) return;
+    switch (message.kind) {
+      case 'grant':
+        this.granted(message, partition, now);
+        break;
+      case 'recall':
+        this.changes.recalled(message.session, message.token, partition);
+        break;
+      case 'renewed':
+        this.renewed(message, partition, now);
+        break;
+      case 'committed':
+        this.changes.answered(message.session, message.token, message.seq, now);
+        break;
+      case 'released':
+        this.changes.givenBack(message.session, message.token, now);
+        break;
+      case 'refused':
+        if (message.token) this.changes.refused(message, message.token, partition, now);
+        else this.requests.refused(message, now);
+        break;
+      case 'revoked':
+        this.changes.revoked(message.session, message.token, partition, now);
+        break;
+      case 'disowned':
+      case 'mismatch': // for a holder of another version, which reads no more than the head of its frame
+    }
   }
 
   /**
@@ -261,8 +267,8 @@ export class HolderMachine {
   }
 
   /**
-   * Tells each store the uses that it must know, and that this holder leaves and holds nothing (rule 3). No lock may be in
-   * use any more, and no change buffered.
+   * Tells each store the uses that it must know, and that this holder leaves and holds nothing (rule 3). No
+   * lock may be in use any more, and no change buffered.
    */
   leave(now: Now): void {
     this.changes.flushWhatLeaves();
