@@ -261,8 +261,8 @@ export class HolderMachine {
   }
 
   /**
-   * Tells each store the uses that it must know, and that this holder leaves and holds nothing (rule 3). No lock may be in
-   * use any more, and no change buffered.
+   * Tells each store the uses that it must know, and that this holder leaves and holds nothing (rule 3). No
+   * lock may be in use any more, and no change buffered.
    */
   leave(now: Now): void {
     this.changes.flushWhatLeaves();
