@@ -15,7 +15,6 @@ import type {
   Release,
   Renewed,
   StoreMessage,
-  StoreMessage,
   StorePart,
 } from '../wire/messages.js';
 import { sameToken, type Now } from '../wire/order.js';
