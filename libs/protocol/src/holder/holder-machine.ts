@@ -168,17 +168,9 @@ export class HolderMachine {
    * events that are taken there fit the present state.
    */
   receive(frame: StorePart, now: Now, afterEach: () => void = () => {}, key = ''): void {
-    const { partition, epoch } = frame;
-    if (frame.messages[0]?.kind === 'disowned') {
-      if (this.routes.disowned(partition, key)) this.goRound(partition, now);
-      return;
-    }
-    const owner = this.state.leases.received(partition, epoch);
-    if (owner === 'stale') {
-      this.counters.staleFrames++;
-      return;
-    }
-    this.routes.heard(partition, key);
+    const { partition } = frame;
+    const owner = this.hear(frame, key, now);
+    if (owner === 'stale') return;
     for (const message of frame.messages) {
       this.obey(message, partition, now);
       afterEach();
@@ -334,6 +326,18 @@ export class HolderMachine {
     const { leases, sessions } = this.state;
     const locks = [...sessions.values()].filter(({ lock, offer }) => lock ?? offer).length;
     return { sessions: sessions.size, locks, unsent: this.unsentSessions().size, leases: leases.memory() };
+  }
+
+  /** Whether the part counts, and what it tells of the owner (rules 13 and 22). */
+  private hear({ partition, epoch, messages }: StorePart, key: string, now: Now): 'new' | 'same' | 'stale' {
+    if (messages[0]?.kind === 'disowned') {
+      if (this.routes.disowned(partition, key)) this.goRound(partition, now);
+      return 'stale';
+    }
+    const owner = this.state.leases.received(partition, epoch);
+    if (owner === 'stale') this.counters.staleFrames++;
+    else if (this.routes.heard(partition, key)) this.goRound(partition, now);
+    return owner;
   }
 
   private granted(message: Grant, partition: number, now: Now): void {
