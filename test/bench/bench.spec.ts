@@ -6,9 +6,10 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { root } from '../../scripts/processes/processes.js';
+import type { Row } from './cases.js';
 import { contestants, type ContestantName } from './contestants/contestants.js';
 import type { BenchResult } from './result.js';
-import { rows, type Row } from './rows.js';
+import { rows } from './rows.js';
 
 const run = promisify(execFile);
 const sorted = (names: readonly string[]) => [...names].sort();

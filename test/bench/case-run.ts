@@ -3,12 +3,13 @@
  * all of them.
  */
 import { randomUUID } from 'node:crypto';
+import type { Case } from './cases.js';
 import type { Backend, Contestant, Pace, ServerKind } from './contest.js';
 import { contestants, type ContestantName } from './contestants/contestants.js';
 import { runRound } from './contest-run.js';
 import type { Measured } from './figures.js';
 import type { CaseResult } from './result.js';
-import type { Case, RowName } from './rows.js';
+import type { RowName } from './rows.js';
 import type { Services } from './services.js';
 
 export interface CaseRun {
@@ -29,20 +30,22 @@ export async function runCase(
   const run = `bench-${row}-${randomUUID().slice(0, 8)}`;
   const lasts = its.lasts ?? 1;
   const longer = { warmUpMs: pace.warmUpMs, ms: pace.ms * lasts };
+  const all = Array.from({ length: Math.min(rounds, its.maxRounds ?? rounds) }, (_, at) => at + 1);
   try {
-    for (let round = 1; round <= Math.min(rounds, its.maxRounds ?? rounds); round++)
-      for (const name of names) {
-        progress(round, name);
-        if (!backends.has(name)) await start(name, round);
-        const arena = { backend: backends.get(name), server: serverOf(name, services) };
-        const measured = await runRound(name, its, placeOf(name, round), longer, arena);
-        (found[name] ??= []).push(measured);
-        if (its.fresh) await end(name);
-      }
+    for (const round of all) for (const name of names) await contest(name, round);
   } finally {
     await Promise.all(names.map(end));
   }
   return { row, case: its.name, rounds: found };
+
+  async function contest(name: ContestantName, round: number): Promise<void> {
+    progress(round, name);
+    if (!backends.has(name)) await start(name, round);
+    const arena = { backend: backends.get(name), server: serverOf(name, services) };
+    const measured = await runRound(name, its, placeOf(name, round), longer, arena);
+    (found[name] ??= []).push(measured);
+    if (its.fresh) await end(name);
+  }
 
   async function start(name: ContestantName, round: number): Promise<void> {
     const one = contestants[name];

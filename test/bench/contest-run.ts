@@ -3,11 +3,11 @@
  * what is there, and end.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Case } from './cases.js';
 import type { Backend, Pace, Place } from './contest.js';
 import { contestants, type ContestantName } from './contestants/contestants.js';
 import { measured, type Counted, type Measured, type Role } from './figures.js';
 import { Member } from './member-process.js';
-import type { Case } from './rows.js';
 import { cpuMs, peakMb } from './usage.js';
 
 /** The processes of a contest whose CPU and memory are told. Those of the load itself are the app servers. */

@@ -3,8 +3,8 @@
  * servers, waiters, bytes and partitions, `layouts` with where requests for locks wait. A curve starts with
  * its smallest value.
  */
+import type { Case, Row } from './cases.js';
 import type { Load } from './load.js';
-import type { Case, Row } from './rows.js';
 
 const ours = 'locked-session' as const;
 /** A larger heap of held sessions would be the app server's own limit. */

@@ -57,13 +57,12 @@ export async function runLoad(
   let operations = 0;
   let ownerChanges = 0;
   let total = 0;
-  let isMeasured = false;
   const isRead = () =>
     load.operation === 'read' || (load.operation === 'mixed' && Math.random() < load.reads!);
   const change = async (session: string, scope: number) => {
     const before = await client.change(session, scope);
     changes++;
-    if (isMeasured && before !== undefined && before !== own) ownerChanges++;
+    if (before !== undefined && before !== own && performance.now() >= measuredFrom) ownerChanges++;
   };
   const touch = () => client.create(`${sessions}-${member}-${made++}`);
   const one = (scope: number): unknown => {
@@ -75,18 +74,15 @@ export async function runLoad(
   const begin = performance.now();
   const end = begin + warmUpMs + ms;
   const batch = load.operation === 'read' && load.atOnce === 1 ? timedTogether : 1;
-  let measuredFrom = begin;
+  const measuredFrom = begin + warmUpMs;
   const scope = async (_: unknown, number: number): Promise<void> => {
     for (let from = performance.now(); from < end;) {
       for (let at = 0; at < batch; at++) await one(number);
       const now = performance.now();
       total += batch;
-      if (isMeasured) {
+      if (now >= measuredFrom) {
         operations += batch;
         samples.add((now - from) / batch);
-      } else if (now >= begin + warmUpMs) {
-        isMeasured = true;
-        measuredFrom = now;
       }
       from = now;
     }

@@ -1,8 +1,8 @@
 /** How the figures of a case look on a terminal. */
 import { ratio, spread, type Measured, type Spread } from './figures.js';
+import type { Case } from './cases.js';
 import type { ContestantName } from './contestants/contestants.js';
 import type { BenchResult, CaseResult } from './result.js';
-import type { Case } from './rows.js';
 import { missedTargets } from './targets.js';
 
 export function report(its: Case, { row, rounds }: CaseResult, result: BenchResult): string {

@@ -1,9 +1,10 @@
 /** Tables, plots and missed targets, from figures that are made up. */
 import { describe, expect, it } from 'vitest';
+import type { Case } from './cases.js';
 import type { Measured } from './figures.js';
 import { plot } from './plot.js';
 import type { BenchResult } from './result.js';
-import { rows, type Case } from './rows.js';
+import { rows } from './rows.js';
 import { tables } from './tables.js';
 import { missedTargets, type Rounds } from './targets.js';
 import { listenersIn } from './usage.js';

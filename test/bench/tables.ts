@@ -6,12 +6,13 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { root } from '../../scripts/processes/processes.js';
+import type { Case, Row } from './cases.js';
 import type { ContestantName } from './contestants/contestants.js';
 import { exponent, ratio, spread, type Measured, type Metric } from './figures.js';
 import { plot, type Curve } from './plot.js';
 import { count, ms, times } from './report.js';
 import { toldOf, type BenchResult, type CaseResult } from './result.js';
-import { rows, type Case, type Row, type RowName } from './rows.js';
+import { rows, type RowName } from './rows.js';
 import { missedTargets } from './targets.js';
 
 const document = 'docs/BENCHMARKS.md';
@@ -117,12 +118,22 @@ function caseTable(found: readonly CaseResult[]): string {
       return `| ${contestant === first ? name : ''} | \`${contestant}\` | ${cells(measured)} | ${compared} |`;
     });
   });
-  return [
-    '| case | contestant | a second | p50 | p95 | p99 | longest | owner changes a second | lost | CPU of an operation: app + store + server | the first one is |',
-    '|---|---|---|---|---|---|---|---|---|---|---|',
-    ...lines,
-  ].join('\n');
+  return [`| ${heads.join(' | ')} |`, `|${'---|'.repeat(heads.length)}`, ...lines].join('\n');
 }
+
+const heads = [
+  'case',
+  'contestant',
+  'a second',
+  'p50',
+  'p95',
+  'p99',
+  'longest',
+  'owner changes a second',
+  'lost',
+  'CPU of an operation: app + store + server',
+  'the first one is',
+];
 
 const told: Record<Metric, string> = {
   rate: 'operations a second',
@@ -147,7 +158,7 @@ function cells(measured: readonly Measured[]): string {
     lost > 0 ? `**${count(lost)}**` : '0',
     (['app', 'store', 'server'] as const)
       .map((role) => measured.map((one) => one.cpu?.[role]).filter((value) => value !== undefined))
-      .map((values) => (values.length > 0 ? `${count(spread(values).median)}` : '–'))
+      .map((values) => (values.length > 0 ? count(spread(values).median) : '–'))
       .join(' + ') + ' µs',
   ].join(' | ');
 }

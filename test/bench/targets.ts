@@ -1,7 +1,7 @@
 /** Pure: which targets of a case were missed. */
+import type { Case, Target } from './cases.js';
 import type { ContestantName } from './contestants/contestants.js';
 import { ratio, spread, type Measured, type Metric } from './figures.js';
-import type { Case, Target } from './rows.js';
 
 /** By contestant, one entry a round. */
 export type Rounds = Partial<Record<ContestantName, readonly Measured[]>>;
@@ -28,10 +28,9 @@ export function missedTargets(
     const { median } = of ? ratio(ours, of, metric) : spread(ours.map((one) => one[metric]!));
     const { atMost = Infinity, atLeast = -Infinity } = target;
     if (median <= atMost && median >= atLeast) continue;
+    const unit = of ? ' ×' : '';
     const bound = target.atMost === undefined ? `at least ${atLeast}` : `at most ${atMost}`;
-    lines.push(
-      `target missed: ${figure(median)}${of ? ' ×' : ''} ${name} by ${metric}, to be ${bound}${of ? ' ×' : ''}`,
-    );
+    lines.push(`target missed: ${figure(median)}${unit} ${name} by ${metric}, to be ${bound}${unit}`);
   }
   return lines;
 }

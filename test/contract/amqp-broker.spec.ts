@@ -216,11 +216,7 @@ describe('AmqpBroker', () => {
         if (++calls === 1) throw new Error('a bug in the server');
         resolve();
       };
-      void broker.serve(
-        PARTITION,
-        { prefetch: 10 },
-        { received, lost() {}, unreachable() {}, queueGone() {}, echoed() {} },
-      );
+      void broker.serve(PARTITION, { prefetch: 10 }, { received, lost() {}, queueGone() {}, echoed() {} });
     });
     const link = await broker.join('h1', new RecordingClient());
     const repeat = setInterval(() => link.send(PARTITION, bytes('1')), 5);

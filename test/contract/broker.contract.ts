@@ -7,6 +7,7 @@ import { echoesContract } from './broker.echoes.contract.js';
 import { framesContract } from './broker.frames.contract.js';
 import { linksContract } from './broker.links.contract.js';
 import type { MakeExchange } from './broker.parties.js';
+import { storesContract } from './broker.stores.contract.js';
 import { sessionsContract } from './broker.sessions.contract.js';
 
 export function brokerContract(name: string, makeExchange: MakeExchange): void {
@@ -15,5 +16,6 @@ export function brokerContract(name: string, makeExchange: MakeExchange): void {
     linksContract(makeExchange);
     sessionsContract(makeExchange);
     echoesContract(makeExchange);
+    storesContract(makeExchange);
   });
 }

@@ -54,7 +54,7 @@ export function linksContract(makeExchange: MakeExchange): void {
     });
 
     it('reports a missing queue when a frame is sent there, and continues', async () => {
-      const { link, server } = await serve();
+      const { link, store } = await serve();
       const { client } = await join();
       const { party: leaving, client: gone } = await join('h2');
       await leaving.broker.close();
@@ -62,12 +62,12 @@ export function linksContract(makeExchange: MakeExchange): void {
       // meanwhile, and reports nothing.
       await vi.waitFor(() => {
         expect(link.send(gone.queue, bytes('to nobody'))).toBe(true);
-        expect(server.unreached).toContain(gone.queue);
+        expect(store.unreached).toContain(gone.queue);
       }, 10_000);
       link.send(client.queue, bytes('to somebody'));
       await client.until(() => client.frames.length === 1);
       expect(client.frames).toEqual(['to somebody']);
-      expect(new Set(server.unreached)).toEqual(new Set([gone.queue]));
+      expect(new Set(store.unreached)).toEqual(new Set([gone.queue]));
     });
 
     it('carries several partitions and holders over one party', async () => {

@@ -3,7 +3,16 @@
  * await them. Frames are short texts here.
  */
 import { afterEach, beforeEach } from 'vitest';
-import type { Broker, Delivery, HolderClient, HolderLink, PartitionLink, PartitionServer } from '#broker';
+import type {
+  Broker,
+  Delivery,
+  HolderClient,
+  HolderLink,
+  PartitionLink,
+  PartitionServer,
+  StoreLink,
+  StoreServer,
+} from '#broker';
 
 export interface ExchangeUnderTest {
   /** Another process with its own connection. */
@@ -27,7 +36,15 @@ export const OTHER_PARTITION = 4;
 export interface Served {
   readonly party: Party;
   readonly server: RecordingServer;
-  readonly link: PartitionLink;
+  /** Its frames leave by the link of the store. */
+  readonly link: PartitionLink & Pick<StoreLink, 'send'>;
+  readonly store: RecordingStore;
+}
+
+export interface Opened {
+  readonly party: Party;
+  readonly store: RecordingStore;
+  readonly link: StoreLink;
 }
 
 export interface Joined {
@@ -50,9 +67,28 @@ export function stage(makeExchange: MakeExchange) {
     /** A party that serves a partition: the given one or a new one. */
     async serve(options: { party?: Party; partition?: number; prefetch?: number } = {}): Promise<Served> {
       const { party = await exchange.party(), partition = PARTITION, prefetch = 1_000 } = options;
-      const server = new RecordingServer();
+      const [server, store] = [new RecordingServer(), new RecordingStore()];
+      const own = await party.broker.openStore({ prefetch: 1 }, store);
       const link = await party.broker.serve(partition, { prefetch }, server);
-      return { party, server, link };
+      const send = (queue: string, frame: Uint8Array) => own.send(queue, frame);
+      const both = {
+        send,
+        echo: (mark: number) => link.echo(mark),
+        openQueue: (session: string) => link.openQueue(session),
+        closeQueue: (session: string) => link.closeQueue(session),
+        abandon: () => link.abandon(),
+        close: () => link.close(),
+      };
+      return { party, server, store, link: both };
+    },
+
+    /** A party that is a store with its own queue. */
+    async open(options: { party?: Party; prefetch?: number } = {}): Promise<Opened> {
+      const { party = await exchange.party(), prefetch = 1_000 } = options;
+      const store = new RecordingStore();
+      const link = await party.broker.openStore({ prefetch }, store);
+      await store.until(() => store.keys.length === 1);
+      return { party, store, link };
     },
 
     /** A party that is a connected holder. */
@@ -109,7 +145,6 @@ abstract class Recorder {
 export class RecordingServer extends Recorder implements PartitionServer {
   readonly deliveries: Delivery[] = [];
   lostTurns = 0;
-  readonly unreached: string[] = [];
   onFrame: (delivery: Delivery) => void = () => {};
   onLost: () => void = () => {};
 
@@ -125,17 +160,48 @@ export class RecordingServer extends Recorder implements PartitionServer {
     this.told('lost', () => this.onLost());
   }
 
-  unreachable(queue: string): void {
-    this.unreached.push(queue);
-    this.told(`unreachable ${queue}`, () => {});
-  }
-
   queueGone(session: string): void {
     this.told(`gone ${session}`, () => {});
   }
 
   echoed(mark: number): void {
     this.told(`echo ${mark}`, () => {});
+  }
+}
+
+export class RecordingStore extends Recorder implements StoreServer {
+  readonly deliveries: Delivery[] = [];
+  readonly keys: string[] = [];
+  readonly unreached: string[] = [];
+  onFrame: (delivery: Delivery) => void = () => {};
+
+  get key(): string {
+    return this.keys.at(-1) ?? 'not open yet';
+  }
+
+  opened(key: string): void {
+    this.keys.push(key);
+    this.told('opened', () => {});
+  }
+
+  closed(): void {
+    this.told('closed', () => {});
+  }
+
+  received(delivery: Delivery): void {
+    this.deliveries.push(delivery);
+    const frame = text(delivery.bytes);
+    this.frames.push(frame);
+    this.told(frame, () => this.onFrame(delivery));
+  }
+
+  unreachable(queue: string): void {
+    this.unreached.push(queue);
+    this.told(`unreachable ${queue}`, () => {});
+  }
+
+  echoed(partition: number, mark: number): void {
+    this.told(`echo ${partition} ${mark}`, () => {});
   }
 }
 
@@ -156,6 +222,10 @@ export class RecordingClient extends Recorder implements HolderClient {
 
   disconnected(): void {
     this.told('disconnected', () => this.onDisconnected());
+  }
+
+  returned(key: string): void {
+    this.told(`returned ${key}`, () => {});
   }
 
   received(frame: Uint8Array): void {

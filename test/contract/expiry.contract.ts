@@ -19,6 +19,7 @@ const settings: StoreCoreSettings = {
   partitions: 1,
   leaseMs: 5_000,
   recallTimeoutMs: 10_000,
+  turnMs: 10,
   unreachableHolder: 'wait-for-lease',
   ttlMs: 3_600_000,
   tombstoneMs: 2_400_000,
@@ -66,6 +67,7 @@ export function expiryContract(name: string, make: () => Promise<Fixture>): void
     const link = await new MemoryBroker(exchange).join('h', {
       connected: (its) => void (queue = its),
       disconnected: () => {},
+      returned: () => {},
       received: (bytes) => void heard.push(...decodeStoreFrame(bytes).parts.flatMap((part) => part.messages)),
     });
     const answers = async (...messages: HolderMessage[]) => {

@@ -4,7 +4,7 @@
  */
 import { connect, type Channel, type ChannelModel, type ConsumeMessage } from 'amqplib';
 import { EventEmitter, on } from 'node:events';
-import { decodeHolderFrame, decodeStoreFrame, type HolderFrame, type StoreFrame } from '#protocol';
+import { decodeHolderFrame, decodeStoreFrame, encodeHolderFrame, type HolderFrame, type StoreFrame } from '#protocol';
 
 /** The messages of a frame, of all its parts. */
 export function messagesOf<M>(frame: {
@@ -31,7 +31,19 @@ export class BrokerSide {
   async listen(): Promise<AsyncGenerator<HolderFrame, never>> {
     const { queue } = await this.channel.assertQueue('', { exclusive: true });
     for (const partition of this.partitions) await this.channel.bindQueue(queue, this.prefix, `${partition}`);
+    const key = await this.keyOfStore();
+    if (key !== '') await this.channel.bindQueue(queue, this.prefix, key);
     return this.consume(queue, decodeHolderFrame);
+  }
+
+  /** Leads to the own queue of the store that owns the first partition. */
+  private async keyOfStore(): Promise<string> {
+    const [partition = 0] = this.partitions;
+    const { queue } = await this.channel.assertQueue('', { exclusive: true });
+    const answers = await this.consume(queue, decodeStoreFrame);
+    const parts = [{ partition, epoch: 0, messages: [{ kind: 'renew', n: 1 } as const] }];
+    this.toStore(partition, encodeHolderFrame({ holder: queue, queue, parts }), queue);
+    return (await answers.next()).value.key;
   }
 
   /** The frames that a store sends to the holder at `queue`. */

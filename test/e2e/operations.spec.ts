@@ -119,7 +119,7 @@ describe('by TLS', () => {
       secrets: () => ({ tls }),
       log: { log() {}, warn: tell, error: tell },
     });
-    const client = { connected: () => tell('connected'), disconnected() {}, received() {} };
+    const client = { connected: () => tell('connected'), disconnected() {}, received() {}, returned() {} };
     broker.join('h', client).catch(() => {}); // it is closed before it is connected
     const what = await told;
     await broker.close();
@@ -228,9 +228,14 @@ it('deployments with different prefixes or virtual hosts share nothing', async (
         heard.push(`${at} hears ${new TextDecoder().decode(bytes)}`);
         came();
       };
-      const server = { received, lost() {}, unreachable() {}, queueGone() {}, echoed() {} };
+      const server = { received, lost() {}, queueGone() {}, echoed() {} };
       await broker.serve(0, { prefetch: 10 }, server);
-      const link = await broker.join('h', { connected() {}, disconnected() {}, received() {} });
+      const link = await broker.join('h', {
+        connected() {},
+        disconnected() {},
+        received() {},
+        returned() {},
+      });
       return { link, arrived };
     });
     const parties = await Promise.all(joining);

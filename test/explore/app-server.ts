@@ -31,17 +31,9 @@ export interface Clients {
   readonly creates: boolean;
 }
 
-/** An app server's settings, and whether a store has a queue of its own for what follows a grant. */
-export interface AppServerParameters extends HolderParameters {
-  readonly hasOwnQueues: boolean;
-}
-
 export class AppServer {
   /** Acquires on their way into the queues of their sessions (rule 21). */
   puts: readonly Acquire[] = [];
-  /** Of the owner's own queue, as far as it is known and believed, and when its owner was heard last. */
-  private key: number | undefined;
-  private heardAt = 0;
   readonly machine: HolderMachine;
   readonly seats = new Map<string, Seat>();
   visits: number;
@@ -55,7 +47,7 @@ export class AppServer {
 
   constructor(
     readonly name: string,
-    private readonly parameters: AppServerParameters,
+    private readonly parameters: HolderParameters,
     rules: Partial<HolderRules>,
     { visits, creates }: Clients,
     now: Now,
@@ -140,7 +132,7 @@ export class AppServer {
 
   /** The last change that would be sent cannot be written into a frame. */
   failToSend(diary: Diary): void {
-    const messages = this.takeMessages();
+    const messages = [...this.machine.takeMessages().values()].flat();
     const at = messages.findLastIndex((one) => 'set' in one && one.set.size > 0);
     this.sendable = messages.filter((_, i) => i !== at);
     if (at >= 0) this.machine.unsendable(messages[at]!, 0, 'it cannot be encoded', diary.now);
@@ -179,21 +171,13 @@ export class AppServer {
       if (grant && scope !== 'inside') this.release(session, now);
   }
 
-  receive(frame: StorePart, key: number, diary: Diary): void {
-    this.machine.receive(frame, diary.now, () => this.takeEvents(diary));
-    if (this.parameters.hasOwnQueues && frame.epoch === this.machine.epochOf(0)) {
-      this.key = key;
-      this.heardAt = diary.now.mono;
-    }
+  /** `key` leads to the own queue of the store that has sent the frame. */
+  receive(frame: StorePart, key: string, diary: Diary): void {
+    this.machine.receive(frame, diary.now, () => this.takeEvents(diary), key);
     for (const message of frame.messages) {
       if (message.kind === 'renewed' && message.partitions !== this.partitions)
         throw new Violation(`${this.name} is not told that the store counts another number of partitions`);
     }
-  }
-
-  /** A frame that it has sent to a store's own queue has come back, or is not that store's. */
-  bounced(key: number): void {
-    if (this.key === key) this.key = undefined;
   }
 
   /** The first acquire that is on its way into its session's queue is there, or will never be. */
@@ -204,8 +188,6 @@ export class AppServer {
   }
 
   tick(diary: Diary): void {
-    const isSilent = diary.now.mono - this.heardAt > 2 * this.parameters.repeatMs;
-    if (this.key !== undefined && isSilent && this.machine.awaitsAnswer) this.key = undefined;
     this.machine.tick(diary.now);
     for (const [session, seat] of this.seats)
       if (seat.scope === 'waits' && seat.deadline <= diary.now.mono) this.giveUp(session, diary);
@@ -215,23 +197,22 @@ export class AppServer {
   reconnect(now: Now): void {
     this.machine.takeMessages();
     this.puts = [];
-    this.key = undefined;
     this.connections++;
     this.machine.connected(now);
   }
 
-  /** What is to be sent, in order. */
-  takeMessages(): readonly HolderMessage[] {
-    const messages = [...this.sendable, ...[...this.machine.takeMessages().values()].flat()];
+  /** What is to be sent, in order: to the partition, and to the own queue of a store. */
+  takeMessages(now: Now) {
+    const { toStores, toPartitions } = this.machine.takeTurn(now);
+    const messages = [...this.sendable, ...toPartitions.flatMap((part) => part.messages)];
     this.sendable = [];
-    if (this.parameters.queues !== 'per-session') return messages;
+    const direct = Array.from(toStores, ([key, parts]) => ({
+      key,
+      messages: parts.flatMap((part) => part.messages),
+    }));
+    if (this.parameters.queues !== 'per-session') return { messages, direct };
     this.puts = [...this.puts, ...messages.filter((one) => one.kind === 'acquire')];
-    return messages.filter((one) => one.kind !== 'acquire');
-  }
-
-  /** Where a message goes: to the owner's own queue, by its key, or to the partition's. */
-  keyFor({ kind }: HolderMessage): number | undefined {
-    return kind === 'acquire' || kind === 'knock' ? undefined : this.key;
+    return { messages: messages.filter((one) => one.kind !== 'acquire'), direct };
   }
 
   private takeEvents(diary: Diary): void {
@@ -269,7 +250,9 @@ export class AppServer {
 
   private giveBackIfAsked(seat: Seat, now: Now): void {
     const { grant, scope } = seat;
-    if (grant?.recalled && scope !== 'inside') this.release(grant.session, now);
+    if (!grant || scope === 'inside') return;
+    const results = seat.results.filter((result) => result.grant === grant).length;
+    if (grant.recalled || this.machine.isTurnOver(grant, results)) this.release(grant.session, now);
   }
 
   private note(event: HolderEvent, diary: Diary): void {
@@ -294,7 +277,8 @@ export class AppServer {
       case 'recalled':
         return this.giveBackIfAsked(seat, diary.now);
       case 'acknowledged':
-        return this.acknowledged(seat, grant, diary);
+        this.acknowledged(seat, grant, diary);
+        return this.giveBackIfAsked(seat, diary.now);
       case 'lost':
         return this.lost(seat, event, diary);
     }

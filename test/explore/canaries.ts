@@ -39,6 +39,9 @@ const store: { readonly [Name in keyof StoreRules]: StoreRules[Name] } = {
   isUse: () => false,
   mayHaveMade: () => false,
   mustPutAgain: () => false,
+  passesAfter: () => 4,
+  isPassedOn: () => true,
+  turnMsFor: () => Infinity,
 };
 
 const holder: { readonly [Name in keyof HolderRules]: HolderRules[Name] } = {
@@ -58,7 +61,11 @@ const holder: { readonly [Name in keyof HolderRules]: HolderRules[Name] } = {
   isAbove: () => false,
   ownerOf: () => 'same',
   agrees: () => true,
+  goesDirect: (_isRequest, key) => key !== undefined,
+  isDisowned: () => false,
+  isSilent: () => false,
   isTouchDue: () => false,
+  isTurnOver: () => false,
 };
 
 /** The configuration that shows the harm soonest. */
@@ -100,6 +107,7 @@ const holderHomes: { readonly [Name in keyof HolderRules]?: string } = {
   isTimedOut: 'nothing',
   mustAnnounce: 'short waits',
   isHeard: 'lost cancel',
+  isSilent: 'own queue and paused store',
   mayHideMore: 'long list',
   isAnswered: 'nothing',
   isBefore: 'unsendable',
@@ -117,14 +125,14 @@ const holderHomes: { readonly [Name in keyof HolderRules]?: string } = {
 
 /** Decisions whose harm lies outside of what is explored, and the test that switches them off. */
 export const scripted: Readonly<Record<string, string>> = {
-  /** Queues of sessions are not explored. */
-  'store.mustPutAgain': 'session-queues.spec',
-  /** A list of 4,096 locks is not explored. */
-  'holder.mayHideMore': 'holder-machine.leases.spec',
-  /** The store learns of a lost cancel sooner or later: what is explored ends well, after a detour. */
-  'holder.isHeard': 'races.changes.spec',
-  /** A scope that comes while its process waits already is not explored. */
-  'holder.mustAnnounce': 'holder-machine.spec',
+  /** What goes astray comes round after a short silence: what is explored ends well, after a detour. */
+  'holder.goesDirect': 'races.routes.spec',
+  'holder.isDisowned': 'races.routes.spec',
+  /** They decide how soon a lock goes on, and not whether. Shares and waits are no matter of one state. */
+  'store.passesAfter': 'turns.spec',
+  'store.isPassedOn': 'turns.spec',
+  'store.turnMsFor': 'turns.spec',
+  'holder.isTurnOver': 'turns.spec',
 };
 
 export interface Canary {

@@ -200,16 +200,29 @@ function placeOf({ slots, time }: State, slot: number, acquire: Acquire) {
 function bouncesOf(deployment: Deployment, state: State, slot: number): Hearing[] {
   const { bounced, direct } = state.slots[slot]!;
   const letter = letters[slot]!;
-  const tell = (from: State, key: number) =>
-    actAt(deployment, from, slot, `bounced ${key}`, (one) => one.bounced(key));
   const [key] = bounced;
   if (key !== undefined) {
-    const heard = (from: State) => tell(withSlot(from, slot, { bounced: bounced.slice(1) }), key);
+    const heard = (from: State) =>
+      actAt(
+        deployment,
+        withSlot(from, slot, { bounced: bounced.slice(1) }),
+        slot,
+        `bounced ${key}`,
+        (one, { now }) => one.machine.returned(key, now),
+      );
     return [{ name: `a frame of ${letter} comes back`, heard, without: undefined, loss: '' }];
   }
   const { machine, key: own } = state.store.value;
   if (machine || direct.value.length === 0) return [];
-  const heard = (from: State) => tell(withSlot(from, slot, { direct: deployment.part([]) }), own);
+  const disowned = { partition: 0, epoch: 0, messages: [{ kind: 'disowned' }] } as const;
+  const heard = (from: State) =>
+    actAt(
+      deployment,
+      withSlot(from, slot, { direct: deployment.part([]) }),
+      slot,
+      `disowned ${own}`,
+      (one, diary) => one.receive(disowned, own, diary),
+    );
   const name = `the store tells ${letter} that the partition is not its own`;
   return [{ name, heard, without: undefined, loss: '' }];
 }

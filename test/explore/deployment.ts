@@ -31,7 +31,7 @@ export interface ToHolder {
   readonly frame: StorePart;
   readonly queue: string;
   /** Of the store's own queue. */
-  readonly key: number;
+  readonly key: string;
 }
 
 /** A store that stands still, and does not know that another one has the partition's queue. */
@@ -56,7 +56,7 @@ export interface Slot {
   /** What it has sent to the owner's own queue, which nothing orders with the partition's. */
   readonly direct: Part<readonly ToStore[]>;
   /** Keys of stores that do not serve the partition, to which a frame of it went. */
-  readonly bounced: readonly number[];
+  readonly bounced: readonly string[];
   /** Its queue is gone, and it does not know. */
   readonly isSevered: boolean;
   /** Its timer has not fired since time went on. */
@@ -152,7 +152,7 @@ export class Deployment {
     });
     return {
       time: 0,
-      store: this.part(new StoreServer(1, this.parameters.store, this.rules.store)),
+      store: this.part(new StoreServer('k1', this.parameters.store, this.rules.store)),
       isStoreDue: false,
       disk: this.part(emptyDisk),
       slots,
@@ -172,8 +172,7 @@ export class Deployment {
   /** A new incarnation of an app server. */
   server(slot: number, incarnation: number, clients: Clients, now: Now): AppServer {
     const name = `${letters[slot]}${incarnation}`;
-    const { holder, hasOwnQueues } = this.parameters;
-    return new AppServer(name, { ...holder, hasOwnQueues }, this.rules.holder, clients, now);
+    return new AppServer(name, this.parameters.holder, this.rules.holder, clients, now);
   }
 }
 
@@ -203,7 +202,7 @@ function printBy(state: State, way: number, places: readonly number[]): [number,
     const slot = state.slots[places.indexOf(place)]!;
     for (const part of slotParts(slot)) add(part.prints[2 * way]!, part.prints[2 * way + 1]!);
     add(Number(slot.isDue) + 2 * Number(slot.isSevered), 1);
-    for (const key of slot.bounced) add(key, 2);
+    for (const key of slot.bounced) add(Number(key.slice(1)), 2);
   }
   return [finish(high), finish(low)];
 }

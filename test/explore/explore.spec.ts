@@ -42,7 +42,7 @@ describe('explorer', () => {
     expect(found?.moves).toContain('the paused store reads');
   });
 
-  it('rule 10: sees a lock taken away in spite of a release in a queue that the echo did not come through', () => {
+  it('rule 10: sees a release passed over in a queue that the echo did not come through', () => {
     const own = named('own queue before recall time-out');
     const { found } = explore({ ...own, echoesInPartition: true }, noRules, { states });
     expect(found?.what).toBe('a1 has s taken away (recall-timeout), though it spoke in time');

@@ -160,7 +160,7 @@ function leaveAll(deployment: Deployment, from: State): State {
 function isWaiting({ seats, regeneration }: AppServer): boolean {
   const { step } = regeneration ?? {};
   if (step === 'making' || step === 'ending' || step === 'undoing') return true;
-  return [...seats.values()].some(({ scope }) => scope === 'waits');
+  return [...seats.values()].some(({ scope, results }) => scope === 'waits' || results.length > 0);
 }
 
 function everybody(

@@ -15,7 +15,7 @@ interface Acted {
   readonly marks: readonly Part<readonly Mark[]>[];
   readonly said: readonly ToStore[];
   /** What goes to a store's own queue. */
-  readonly direct: readonly { readonly item: ToStore; readonly key: number }[];
+  readonly direct: readonly { readonly item: ToStore; readonly key: string }[];
 }
 
 /**
@@ -42,7 +42,7 @@ export function actAt(
 }
 
 /** To the store with this key, if there is one; else it comes back. */
-function sendDirect(deployment: Deployment, state: State, slot: number, item: ToStore, key: number): State {
+function sendDirect(deployment: Deployment, state: State, slot: number, item: ToStore, key: string): State {
   const { direct, bounced } = state.slots[slot]!;
   const { paused } = state;
   if (state.store.value.key === key)
@@ -72,17 +72,11 @@ function acted(
     missing: (session, seen) =>
       isExcused(server, state, slot) ? undefined : missingIn(changed, session, seen),
   });
-  const messages = server.takeMessages();
-  const toPartition = messages.filter((one) => server.keyFor(one) === undefined);
-  const said = framesOf(server, toPartition, state.time);
-  const [first] = messages.filter((one) => server.keyFor(one) !== undefined);
-  const direct = first
-    ? framesOf(
-        server,
-        messages.filter((one) => !toPartition.includes(one)),
-        state.time,
-      ).map((item) => ({ item, key: server.keyFor(first)! }))
-    : [];
+  const { messages, direct: parts } = server.takeMessages(nowAt(state.time));
+  const said = framesOf(server, messages, state.time);
+  const direct = parts.flatMap(({ key, messages: some }) =>
+    framesOf(server, some, state.time).map((item) => ({ item, key })),
+  );
   const marks = state.slots.map(({ marks: one }, i) =>
     changed[i] === one.value ? one : deployment.part(changed[i]!),
   );

@@ -43,8 +43,8 @@ export interface Report {
 export const noRules: Rules = { store: {}, holder: {} };
 
 /**
- * Lists of 4,096 locks are too long to be explored. The protocol's limit is a constant, since no operator sets
- * it, so what is explored sets it for the time being.
+ * Lists of 4,096 locks are too long to be explored. The protocol's limit is a constant, since no operator
+ * sets it. So what is explored sets it for the time being.
  */
 function shorten(listed: number): void {
   (limits as { listed: number }).listed = listed;

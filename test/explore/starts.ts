@@ -10,6 +10,11 @@ export const idle = [...held, 'a changes s and leaves', 'quiet'];
 export const contended = [...held, 'b visits s', 'quiet'];
 /** Both have had the session, and have a lease; `b` keeps it. */
 export const leased = [...idle, 'b visits s', 'quiet', 'b leaves s', 'quiet'];
+/** The lock has gone back and forth, so `a` has it for a turn, and `b` waits. */
+export const inTurn = [
+  ...[...leased, 'a visits s', 'quiet', 'a leaves s', 'quiet', 'b visits s', 'quiet', 'b leaves s', 'quiet'],
+  ...['a visits s', 'quiet', 'b visits s', 'quiet'],
+];
 export const nearRecallTimeout = [...contended, 'calm for 9500 ms'];
 export const dying = [...contended, 'a dies', 'calm for 4500 ms'];
 /** The lock was taken away from `a`, which has not heard of it. */

@@ -68,7 +68,7 @@ export class StoreServer {
 
   constructor(
     /** Of its own queue. */
-    readonly key: number,
+    readonly key: string,
     private readonly parameters: StoreParameters,
     rules: Partial<StoreRules>,
   ) {
@@ -135,6 +135,7 @@ export class StoreServer {
     while (this.unsettled.has(delivery)) delivery++;
     this.unsettled.set(delivery, { frame, ...(from && { from }), ...(isDirect && { isDirect }) });
     if (from) machine.receiveQueued(frame, delivery, now);
+    else if (isDirect) machine.receiveDirect(frame, delivery, now);
     else machine.receive(frame, delivery, now);
   }
 

@@ -88,7 +88,7 @@ export function lookForDue(deployment: Deployment, state: State): State {
 /** The store loses its turn, or dies. Another one owns the partition when it is delivered something. */
 export function takeOver(deployment: Deployment, state: State): State {
   const again = deployment.copy(state.store).forget();
-  const key = state.store.value.key + 1;
+  const key = `k${Number(state.store.value.key.slice(1)) + 1}`;
   const store = new StoreServer(key, deployment.parameters.nextStore, deployment.rules.store);
   // Its own queue goes with the store.
   const slots = state.slots.map((slot) =>
@@ -159,7 +159,8 @@ function send(
     return { ...state, returned: deployment.part([...returned.value, queue]) };
   }
   const frame = { partition: 0, epoch, messages } as const;
-  const item = { frame, queue, key: state.store.value.key };
+  const key = deployment.parameters.hasOwnQueues ? state.store.value.key : '';
+  const item = { frame, queue, key };
   return withSlot(state, slot, { toHolder: deployment.part([...toHolder.value, item]) });
 }
 

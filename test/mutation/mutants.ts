@@ -135,9 +135,7 @@ function ownVariants(node: ts.Expression): Variant[] {
   const isCount = ts.isPrefixUnaryExpression(node) || ts.isPostfixUnaryExpression(node);
   const other = (isCount && !isStep(node) ? counts : calls).find(([from]) => text.includes(from));
   const isCall = ts.isCallExpression(node) && /^Math\.(min|max)$/.test(node.expression.getText());
-  if (!other || (!isCount && !isCall)) return [];
-  const [from, to] = other;
-  return [becoming(node, text.replace(from, to))];
+  return other && (isCount || isCall) ? [becoming(node, text.replace(other[0], other[1]))] : [];
 }
 
 const counts = [

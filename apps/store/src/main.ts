@@ -2,6 +2,7 @@
 /** The store's program: reads its settings from the environment and runs until SIGTERM or SIGINT. */
 import 'reflect-metadata';
 import { createRequire } from 'node:module';
+import { setFlagsFromString } from 'node:v8';
 import { Logger } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { AsyncMicroserviceOptions } from '@nestjs/microservices';
@@ -36,7 +37,14 @@ const beyondMs = 1_500;
 
 const known: readonly string[] = ['--help', '-h', '--version', '--accept-older-data', '--rename-deployment'];
 
+/**
+ * V8 collects garbage when its heap has grown by this much since the last time, in percent. It would let the
+ * heap of a store grow to a multiple of the sessions in memory.
+ */
+const heapGrowingPercent = 30;
+
 async function main(): Promise<void> {
+  setFlagsFromString(`--heap-growing-percent=${heapGrowingPercent}`);
   // A closed log, or a full disk below it, must not end a store.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   const options = process.argv.slice(2);

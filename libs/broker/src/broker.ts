@@ -10,9 +10,12 @@
  * - A session may have a queue of its own, for frames that wait long (rule 21). The party that has the turn
  *   opens and closes those queues. Their frames are delivered in order, and wait unacknowledged with the turn
  *   like all others. The first frame makes the queue. A queue that nobody has used for long is removed.
- * - The party that has the turn may send itself an *echo* through the partition's queue. When the echo comes
- *   back, every frame before it in the queue has been delivered. An echo comes back within its turn, or
- *   never, and to no other party.
+ * - A store has a queue of its own beside those of partitions. A holder that knows its key sends frames
+ *   there. A queue ends with its connection, with what waits in it. A frame to a key whose queue is gone comes
+ *   back to the holder, or is lost. A store sends its frames to holders from there, too.
+ * - A party may send itself an *echo* through its own queue, or through a partition's queue while it has the
+ *   turn. When the echo comes back, every frame before it in the queue has been delivered. An echo comes back
+ *   within its turn or connection, or never, and to no other party.
  * - No frame is delivered twice within one turn. Delivery is not guaranteed, so senders repeat what matters
  *   to them.
  * - Reconnecting: an adapter reconnects until it is closed. `send` never throws and never waits. Without a
@@ -30,6 +33,12 @@ export interface Broker {
   serve(partition: number, options: ServeOptions, server: PartitionServer): Promise<PartitionLink>;
 
   /**
+   * Opens the store's own queue, a new one for every connection. Resolves when it is open for the first time.
+   * Rejects as `serve` does.
+   */
+  openStore(options: ServeOptions, server: StoreServer): Promise<StoreLink>;
+
+  /**
    * Opens the holder's own queue, a new one for every connection. Resolves when it is open for the first
    * time.
    */
@@ -37,7 +46,7 @@ export interface Broker {
 
   /**
    * Closes every link. Frames that were sent before are delivered first, while the connection stands. Rejects
-   * a `serve` or `join` that waits, and later ones.
+   * a `serve`, `openStore` or `join` that waits, and later ones.
    */
   close(): Promise<void>;
 
@@ -66,11 +75,6 @@ export interface PartitionServer {
    * receives them, and their `ack` does nothing. The adapter joins the queue again.
    */
   lost(reason: string): void;
-  /**
-   * A frame to this holder's queue came back, because there is no such queue. Its holder has gone, or has
-   * another queue.
-   */
-  unreachable(queue: string): void;
   /** The queue of this session was to be open, and is not there. */
   queueGone(session: string): void;
   /**
@@ -79,9 +83,25 @@ export interface PartitionServer {
   echoed(mark: number): void;
 }
 
+/** The calls to a store about its own queue. They come one at a time, and must not throw. */
+export interface StoreServer {
+  /** A connection stands. Frames to `key`, which is never the same twice, reach this store. */
+  opened(key: string): void;
+  /** The connection is gone, and with it the queue. The deliveries are void. */
+  closed(reason: string): void;
+  received(delivery: Delivery): void;
+  /**
+   * A frame to this holder's queue came back, because there is no such queue. Its holder has gone, or has
+   * another queue.
+   */
+  unreachable(queue: string): void;
+  /** The echo with these marks has come back through the store's own queue. */
+  echoed(partition: number, mark: number): void;
+}
+
 export interface Delivery {
   readonly bytes: Uint8Array;
-  /** The session in whose own queue the frame waited; undefined when it came to the partition. */
+  /** The session in whose own queue the frame waited. Undefined when it came to a partition or a store. */
   readonly session: string | undefined;
   /** The queue that the sender names as its own. It is for logs, and may be wrong. */
   readonly sender: string | undefined;
@@ -99,12 +119,7 @@ interface FrameLimit {
 }
 
 /** A place in the queue of the parties that serve one partition. */
-export interface PartitionLink extends FrameLimit {
-  /**
-   * Sends a frame to a holder's queue. If that is gone, `unreachable` is called. False when there is no
-   * connection.
-   */
-  send(queue: string, bytes: Uint8Array): boolean;
+export interface PartitionLink {
   /**
    * Sends an echo, for which `echoed` is called with its mark, if it comes back. False when there is no
    * connection.
@@ -123,6 +138,22 @@ export interface PartitionLink extends FrameLimit {
   close(): Promise<void>;
 }
 
+/** A store's own queue, and its way to the holders. */
+export interface StoreLink extends FrameLimit {
+  /**
+   * Sends a frame to a holder's queue. If that is gone, `unreachable` is called. False when there is no
+   * connection.
+   */
+  send(queue: string, bytes: Uint8Array): boolean;
+  /**
+   * Sends an echo for a partition through the store's own queue. `echoed` is called with its marks, if it
+   * comes back. False when there is no connection.
+   */
+  echo(partition: number, mark: number): boolean;
+  /** Closes the queue, when all that was sent has reached the broker. */
+  close(): Promise<void>;
+}
+
 /** The calls to a holder. They come one at a time, and must not throw. */
 export interface HolderClient {
   /** A connection stands. Frames reach this holder at `queue`, whose name is never the same twice. */
@@ -130,6 +161,8 @@ export interface HolderClient {
   /** The connection is gone, and with it `queue` and the frames under way. */
   disconnected(reason: string): void;
   received(bytes: Uint8Array): void;
+  /** A frame to the store with this key came back. Its queue is gone. */
+  returned(key: string): void;
 }
 
 /**
@@ -154,6 +187,11 @@ export const sessionPrefetch = 2;
 export interface HolderLink extends FrameLimit {
   /** Sends a frame to the party that serves `partition`. False when there is no connection. */
   send(partition: number, bytes: Uint8Array): boolean;
+  /**
+   * Sends a frame to the own queue of the store with this key. If that is gone, `returned` may be called.
+   * False when there is no connection.
+   */
+  sendToStore(key: string, bytes: Uint8Array): boolean;
   /**
    * Puts a frame into the session's own queue, and makes the queue when it is missing. Later frames may
    * overtake it.

@@ -25,6 +25,8 @@ export type {
   PartitionLink,
   PartitionServer,
   ServeOptions,
+  StoreLink,
+  StoreServer,
 } from './broker.js';
 export { keptAlive, systemClock, type Clock } from './clock.js';
 export { IncidentLog } from './incidents.js';

@@ -175,6 +175,7 @@ function makeStore(
     partitions,
     leaseMs: 5_000,
     recallTimeoutMs: 10_000,
+    turnMs: 10,
     unreachableHolder: 'wait-for-lease',
     ttlMs,
     tombstoneMs,

@@ -2,10 +2,11 @@
 export { decodeHolderFrame, decodeStoreFrame, encodeHolderFrame, encodeStoreFrame } from './wire/codec.js';
 export { FrameError } from './wire/fields.js';
 export { OtherVersionError, type OtherVersion } from './wire/frame-head.js';
-export { encodeFrames, FrameTooLargeError, intoFrames } from './wire/frames.js';
+export { encodeFrames, FrameTooLargeError, intoFrames, isRequest } from './wire/frames.js';
 export type { HolderParameters, QueueLayout } from './holder/parameters.js';
 export { holderRules, type HolderRules } from './holder/rules.js';
 export { HolderMachine } from './holder/holder-machine.js';
+export type { HolderTurn } from './holder/routes.js';
 export type { HeldAttribute, HeldGrant, HolderCounters, HolderEvent } from './holder/outputs.js';
 export { limits } from './wire/limits.js';
 export {

@@ -7,7 +7,13 @@ import { LevelRepository, MemoryRepository, PostgresRepository, type SessionRepo
 import { Store, tombstoneMs } from '#store';
 import { openTrace, type TraceSink } from '#trace';
 import { StoreController } from './controller.js';
-import { readAmqpSecrets, readDatabasePassword, StoreSettingsError, type StoreSettings } from './settings.js';
+import {
+  readAmqpSecrets,
+  readDatabasePassword,
+  sharesOfCache,
+  StoreSettingsError,
+  type StoreSettings,
+} from './settings.js';
 
 /** The options of one start, which do not hold for the next one. */
 export interface StoreStart {
@@ -67,6 +73,7 @@ function makeStore(
       partitions: settings.STORE_PARTITIONS,
       leaseMs: settings.STORE_LEASE_MS,
       recallTimeoutMs: settings.STORE_RECALL_TIMEOUT_MS,
+      turnMs: settings.STORE_TURN_MS,
       unreachableHolder: settings.STORE_UNREACHABLE_HOLDER,
       ttlMs: settings.STORE_TTL_MS,
       tombstoneMs,
@@ -77,7 +84,7 @@ function makeStore(
       window: settings.STORE_WINDOW,
       standbyPollMs: settings.STORE_STANDBY_POLL_MS,
       endedGrants: settings.STORE_ENDED_GRANTS,
-      cacheBytes: Math.floor((settings.STORE_CACHE_MIB * 1024 * 1024) / settings.STORE_PARTITIONS),
+      cacheBytes: sharesOfCache(settings).sessionBytes,
       retryMinMs: settings.STORE_RETRY_MIN_MS,
       retryMaxMs: settings.STORE_RETRY_MAX_MS,
       closeMs: settings.STORE_CLOSE_MS,
@@ -107,6 +114,7 @@ function makeRepository(
   { acceptOlderData = false, renameDeployment = false }: StoreStart,
 ): SessionRepository {
   const durability = settings.STORE_DURABILITY;
+  const { levelCacheBytes: cacheBytes, levelWriteBufferBytes: writeBufferBytes } = sharesOfCache(settings);
   switch (settings.STORE_REPOSITORY) {
     case 'level':
       return new LevelRepository({
@@ -114,6 +122,8 @@ function makeRepository(
         checkEveryMs: settings.STORE_DIRECTORY_CHECK_MS,
         durability,
         acceptOlderData,
+        cacheBytes,
+        writeBufferBytes,
       });
     case 'postgres':
       return new PostgresRepository({

@@ -3,7 +3,13 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { readAmqpSecrets, readDatabasePassword, readStoreSettings, tlsOf } from './settings.js';
+import {
+  readAmqpSecrets,
+  readDatabasePassword,
+  readStoreSettings,
+  sharesOfCache,
+  tlsOf,
+} from './settings.js';
 
 let folder: string;
 const file = (name: string) => join(folder, name);
@@ -139,4 +145,20 @@ it('so is the password of the database', () => {
   rmSync(path);
   expect(() => readDatabasePassword(settings)).toThrow(/ENOENT.*database-password/);
   expect(readDatabasePassword(readStoreSettings({}))).toBeUndefined();
+});
+
+it.each([
+  ['what LevelDB leaves goes to sessions', {}, [240, 8, 4]],
+  [
+    'the memory for the database is set',
+    { STORE_LEVEL_CACHE_MIB: '32', STORE_LEVEL_WRITE_BUFFER_MIB: '16' },
+    [192, 32, 16],
+  ],
+  ['sessions have half of it at least', { STORE_CACHE_MIB: '16' }, [8, 4, 2]],
+  ['another database takes nothing of it', { STORE_REPOSITORY: 'postgres' }, [256, 8, 4]],
+])('the memory of the store is shared out: %s', (_what, env, mebibytes) => {
+  const { sessionBytes, levelCacheBytes, levelWriteBufferBytes } = sharesOfCache(readStoreSettings(env));
+  expect([sessionBytes, levelCacheBytes, levelWriteBufferBytes].map((bytes) => bytes / 1024 ** 2)).toEqual(
+    mebibytes,
+  );
 });

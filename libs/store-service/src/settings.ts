@@ -20,6 +20,8 @@ import { settingRows, wholeInText, type SettingRow } from '#settings';
 import { tombstoneMs } from '#store';
 import { traceDefaults, traceLimits } from '#trace';
 
+const mebibyte = 1024 * 1024;
+
 const ofAmqp = (name: keyof typeof amqpLimits) => {
   const [least, most] = amqpLimits[name];
   return wholeInText(least, most).default(amqpDefaults[name]);
@@ -155,6 +157,12 @@ const table = {
   STORE_RECALL_TIMEOUT_MS: wholeInText(500, 600_000)
     .default(10_000)
     .describe('How long an app server has to give a recalled lock back.'),
+  STORE_TURN_MS: wholeInText(0, 1_000)
+    .default(10)
+    .describe(
+      'How long an app server may keep a lock that goes back and forth between app servers, while others ' +
+        'wait. Its requests are served together then. 0: each is asked back at once.',
+    ),
   STORE_UNREACHABLE_HOLDER: z
     .enum(['wait-for-lease', 'revoke'])
     .default('wait-for-lease')
@@ -184,13 +192,27 @@ const table = {
     ),
   STORE_WINDOW: wholeInText(1, 5_000)
     .default(256)
-    .describe('Most frames under way in one partition beside those that wait.'),
+    .describe(
+      "Most frames under way in one partition beside those that wait, and as many in the store's own queue.",
+    ),
   STORE_ENDED_GRANTS: wholeInText(1, 64)
     .default(8)
     .describe('How many ended grants of each session the store remembers, to answer repeats.'),
   STORE_CACHE_MIB: wholeInText(1, 65_536)
     .default(256)
-    .describe('Most memory for the state of sessions, over all partitions.'),
+    .describe(
+      'The memory for sessions in use and for the database, over all partitions. LevelDB takes its part of ' +
+        'it, half at most. The whole process takes up to twice this and 150 MiB.',
+    ),
+  STORE_LEVEL_CACHE_MIB: wholeInText(1, 16_384)
+    .default(levelDefaults.cacheBytes / mebibyte)
+    .describe('What LevelDB keeps of its tables in memory. It is a part of STORE_CACHE_MIB.'),
+  STORE_LEVEL_WRITE_BUFFER_MIB: wholeInText(1, 1_024)
+    .default(levelDefaults.writeBufferBytes / mebibyte)
+    .describe(
+      'What LevelDB keeps in memory before it writes a table. It has two of them while it writes one, and ' +
+        'both are a part of STORE_CACHE_MIB. A larger one makes the start after a crash slower.',
+    ),
   STORE_CLOSE_MS: wholeInText(0, 60_000)
     .default(5_000)
     .describe(
@@ -231,6 +253,18 @@ export type StoreSettings = z.infer<typeof schema>;
 /** The message has a line for each wrong setting, with its name, its value and what is allowed. */
 export class StoreSettingsError extends Error {
   override name = 'StoreSettingsError';
+}
+
+/** How `STORE_CACHE_MIB` is shared out: what LevelDB does not take is for sessions, and half of it at least. */
+export function sharesOfCache(settings: StoreSettings) {
+  const mib = settings.STORE_CACHE_MIB;
+  const [cache, buffer] = [settings.STORE_LEVEL_CACHE_MIB, settings.STORE_LEVEL_WRITE_BUFFER_MIB];
+  const level = settings.STORE_REPOSITORY === 'level' ? cache + 2 * buffer : 0;
+  return {
+    sessionBytes: Math.max(mib / 2, mib - level) * mebibyte,
+    levelCacheBytes: Math.min(cache, mib / 4) * mebibyte,
+    levelWriteBufferBytes: Math.min(buffer, mib / 8) * mebibyte,
+  };
 }
 
 /** Throws a `StoreSettingsError`. An empty variable counts as not set. */

@@ -12,6 +12,7 @@ import { EpochLostError, MemoryRepository, type Apply } from '#repository';
 import { BatchLoop, type BatchedPartition } from './batch-loop.js';
 import { Store, tombstoneMs, type StoreCoreSettings } from './store.js';
 
+const memory = { settle() {} };
 const turnOfTheLoop = () => new Promise((resolve) => setImmediate(resolve));
 
 describe('the loop', () => {
@@ -40,7 +41,7 @@ describe('the loop', () => {
 
   it('writes what all partitions have in one turn in one transaction, and what comes meanwhile in the next', async () => {
     const transactions = new Transactions();
-    const loop = new BatchLoop(transactions);
+    const loop = new BatchLoop(transactions, memory);
     const all = [0, 1, 2].map((partition) => new Partition(partition));
     for (const partition of all.slice(0, 2)) loop.add(partition);
     await turnOfTheLoop();
@@ -59,7 +60,7 @@ describe('the loop', () => {
 
   it('tells each partition its own outcome, and passes over those that have nothing', async () => {
     const transactions = new Transactions();
-    const loop = new BatchLoop(transactions);
+    const loop = new BatchLoop(transactions, memory);
     const [one, idle, two] = [new Partition(0), new Partition(1), new Partition(2)];
     idle.has = false;
     for (const partition of [one, idle, two]) loop.add(partition);
@@ -77,6 +78,7 @@ describe('partitions of one store', () => {
     partitions: 2,
     leaseMs: 5_000,
     recallTimeoutMs: 10_000,
+    turnMs: 10,
     unreachableHolder: 'wait-for-lease',
     ttlMs: 60_000,
     tombstoneMs,
@@ -149,6 +151,7 @@ describe('partitions of one store', () => {
     const link = await new MemoryBroker(exchange).join('h', {
       connected: (its) => void (queue = its),
       disconnected: () => {},
+      returned: () => {},
       received: (bytes) =>
         void heard.push(...decodeStoreFrame(bytes).parts.flatMap(({ messages }) => messages)),
     });

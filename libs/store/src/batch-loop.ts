@@ -5,6 +5,7 @@
  * that must claim, load or pause first has nothing to give. The others do not wait for it.
  */
 import type { Apply, SessionRepository } from '#repository';
+import type { SessionMemory } from './session-memory.js';
 
 /** A partition, as the loop sees it. Its methods do not throw. */
 export interface BatchedPartition {
@@ -18,7 +19,10 @@ export class BatchLoop {
   private readonly waiting = new Set<BatchedPartition>();
   private isRunning = false;
 
-  constructor(private readonly repository: Pick<SessionRepository, 'applyAll'>) {}
+  constructor(
+    private readonly repository: Pick<SessionRepository, 'applyAll'>,
+    private readonly memory: Pick<SessionMemory, 'settle'>,
+  ) {}
 
   /** The partition has work. */
   add(partition: BatchedPartition): void {
@@ -43,6 +47,7 @@ export class BatchLoop {
       if (applies.length === 0) continue;
       const errors = await this.repository.applyAll(applies);
       for (const [at, partition] of partitions.entries()) partition.settled(errors[at]);
+      this.memory.settle();
     }
     this.isRunning = false;
   }

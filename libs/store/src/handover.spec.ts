@@ -73,9 +73,9 @@ describe('the frames of a turn', () => {
     const late: (() => void)[] = [];
     const { handover, p, notes } = behind((frames, accept) => late.push(() => accept(frames)));
     handover.frame(p, frame('renews'), delivery);
-    handover.echo(p, 7);
+    handover.echo(p, 7, 'own');
     await turnOfTheLoop();
-    handover.echo(p, 8);
+    handover.echo(p, 8, 'own');
     await turnOfTheLoop();
     expect(notes).toEqual([]);
     for (const accept of late) accept();

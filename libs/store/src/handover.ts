@@ -5,6 +5,7 @@
  */
 import type { Delivery } from '#broker';
 import type { HolderFrame, HolderPart } from '#protocol';
+import type { Way } from './echoes.js';
 
 /**
  * Takes the frames of one turn. It calls `accept` once with those that count, before it takes the next ones.
@@ -20,12 +21,17 @@ export interface Receiver {
   /** Numbers the ownerships of the partition. What was delivered in an earlier one is void. */
   readonly ownership: number;
   receive(part: HolderPart, delivery: Delivery, ownership: number): void;
-  echoed(mark: number, ownership: number): void;
+  echoed(mark: number, ownership: number, way: Way): void;
 }
 
-type Arrived = { readonly to: Receiver; readonly ownership: number } & (
-  { readonly frame: HolderFrame; readonly delivery: Delivery } | { readonly mark: number }
-);
+export interface DirectReceiver {
+  /** A part came through the store's own queue. `settled` is called once. */
+  receiveDirect(part: HolderPart, settled: () => void): void;
+}
+
+type Arrived =
+  | { readonly frame: HolderFrame; readonly take: (isAccepted: boolean) => void }
+  | { readonly to: Receiver; readonly ownership: number; readonly mark: number; readonly way: Way };
 
 export class Handover {
   private arrived: Arrived[] = [];
@@ -33,11 +39,28 @@ export class Handover {
   constructor(private readonly dispatch: Dispatch) {}
 
   frame(to: Receiver, frame: HolderFrame, delivery: Delivery): void {
-    this.add({ to, ownership: to.ownership, frame, delivery });
+    const { ownership } = to;
+    const take = (isAccepted: boolean) => {
+      if (isAccepted) to.receive(frame.parts[0]!, delivery, ownership);
+    };
+    this.add({ frame, take });
   }
 
-  echo(to: Receiver, mark: number): void {
-    this.add({ to, ownership: to.ownership, mark });
+  /** A frame of the store's own queue. It is settled when all its parts are, or when it does not count. */
+  direct(toOf: (part: HolderPart) => DirectReceiver, frame: HolderFrame, delivery: Delivery): void {
+    let left = frame.parts.length;
+    const settled = () => {
+      if (--left === 0) delivery.ack();
+    };
+    const take = (isAccepted: boolean) => {
+      if (!isAccepted) return delivery.ack();
+      for (const part of frame.parts) toOf(part).receiveDirect(part, settled);
+    };
+    this.add({ frame, take });
+  }
+
+  echo(to: Receiver, mark: number, way: Way): void {
+    this.add({ to, ownership: to.ownership, mark, way });
   }
 
   private add(one: Arrived): void {
@@ -51,9 +74,8 @@ export class Handover {
     this.dispatch(frames, (accepted) => {
       const counted = accepted === frames ? undefined : new Set(accepted);
       for (const one of arrived)
-        if ('mark' in one) one.to.echoed(one.mark, one.ownership);
-        else if (counted?.has(one.frame) ?? true)
-          one.to.receive(one.frame.parts[0]!, one.delivery, one.ownership);
+        if ('mark' in one) one.to.echoed(one.mark, one.ownership, one.way);
+        else one.take(counted?.has(one.frame) ?? true);
     });
   }
 }

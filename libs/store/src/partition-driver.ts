@@ -14,30 +14,23 @@ import {
   type StoreOutputs,
   type StoreRules,
 } from '#protocol';
+import { disown, GoneQueues, missingIn, type Arrival, type ReceivedFrame } from './arrivals.js';
 import type { BatchedPartition, BatchLoop } from './batch-loop.js';
+import { Echoes, type Way } from './echoes.js';
 import type { Receiver } from './handover.js';
-import { MessageSender } from './message-sender.js';
 import { PartitionEpochs } from './partition-epochs.js';
 import type { PartitionIncidents } from './partition-incidents.js';
 import { DeploymentMismatchError, OtherDeploymentError, type Apply, type DueSession } from '#repository';
 import type { PartitionPorts, PartitionSettings } from './partition-settings.js';
 import { PartitionTimers } from './partition-timers.js';
 import { PartitionTrace } from './partition-trace.js';
+import type { CachedPartition } from './session-memory.js';
 import { fromRepository, toRepository } from './stored-session.js';
 
 /** Most sessions that one scan finds due. */
 const dueAtOnce = 256;
 /** The pause before the next scan when all that were found are still in use, in milliseconds. */
 const scanAgainMs = 1_000;
-
-/** A frame with the time of its arrival. Leases and waits count from then (rules 2 and 8). */
-interface ReceivedFrame {
-  readonly frame: HolderPart;
-  readonly delivery: Delivery;
-  readonly at: Now;
-}
-
-type Arrival = ReceivedFrame | { readonly echo: number; readonly at: Now };
 
 /** Arrivals whose sessions are in memory, and sessions that are due, also in memory. */
 interface Loaded {
@@ -54,11 +47,13 @@ interface UnderWay {
   readonly mono: number;
 }
 
-export class PartitionDriver implements BatchedPartition, Receiver {
-  private machine: PartitionMachine | undefined;
+export class PartitionDriver implements BatchedPartition, CachedPartition, Receiver {
+  machine: PartitionMachine | undefined;
   private readonly epochs: PartitionEpochs;
   private inbox: Arrival[] = [];
-  private readonly unsettled = new Map<number, Delivery>();
+  /** Direct parts that are taken out of the inbox and not settled. */
+  private readonly direct = new Set<ReceivedFrame>();
+  private readonly unsettled = new Map<number, Pick<Delivery, 'ack'>>();
   private deliveries = 0;
   #ownership = 0;
   /** The latest time that the machine was given. */
@@ -70,9 +65,8 @@ export class PartitionDriver implements BatchedPartition, Receiver {
   private loaded: Loaded | undefined;
   private underWay: UnderWay | undefined;
   private stopping = false;
-  private readonly gone = new Set<string>();
-  private readonly queuesGone = new Set<string>();
-  private readonly sender: MessageSender;
+  private readonly gone = new GoneQueues();
+  private readonly echoes = new Echoes();
   private readonly timers: PartitionTimers;
   private link: PartitionLink | undefined;
   private readonly trace: PartitionTrace | undefined;
@@ -87,11 +81,14 @@ export class PartitionDriver implements BatchedPartition, Receiver {
   ) {
     this.timers = new PartitionTimers(ports.clock, settings.expiryScanMs, () => this.wake());
     this.epochs = new PartitionEpochs(partition, ports, incidents, settings, { ...storeRules, ...rules });
-    this.sender = new MessageSender(partition, ports.log);
     this.trace = ports.trace && new PartitionTrace(ports.trace, partition);
   }
 
-  /** Answers go there. Frames that were received before wait for it. */
+  get isInUse(): boolean {
+    return this.isBusy || this.loaded !== undefined;
+  }
+
+  /** Frames that were received before wait for it. */
   attach(link: PartitionLink): void {
     this.link = link;
     this.wake();
@@ -114,45 +111,62 @@ export class PartitionDriver implements BatchedPartition, Receiver {
     this.wake();
   }
 
-  /** Sends a holder an answer that concerns no session, without owning the partition. */
-  answer(queue: string, bytes: Uint8Array): void {
-    this.link?.send(queue, bytes);
+  /**
+   * A part came through the store's own queue. It is no sign of ownership. So without ownership the holder is
+   * told that nobody reads it here (rule 22).
+   */
+  receiveDirect(frame: HolderPart, settled: () => void): void {
+    const at = this.ports.clock.now();
+    const one: ReceivedFrame = { frame, delivery: { session: undefined, ack: settled }, at, isDirect: true };
+    if (this.stopping || !this.machine) return disown([one], this.ports.outbox);
+    this.epochs.show(frame.epoch, at.wall);
+    this.inbox.push(one);
+    this.wake();
   }
 
   /** A frame to a holder came back, because its queue is gone. */
   unreachable(queue: string): void {
     if (!this.machine) return;
-    this.gone.add(queue);
+    this.gone.ofHolders.add(queue);
     this.wake();
   }
 
   /** There is no queue of this session. */
   queueGone(session: string): void {
     if (!this.machine) return;
-    this.queuesGone.add(session);
+    this.gone.ofSessions.add(session);
     this.wake();
   }
 
-  /** An echo has come back. What was in the queue when it was sent is in the inbox before it. */
-  echoed(echo: number, ownership: number): void {
+  /**
+   * An echo has come back through the partition's queue, or through the store's own. When it is back from
+   * both, what was in them when it was sent is in the inbox before it.
+   */
+  echoed(echo: number, ownership: number, way: Way): void {
     if (this.stopping || !this.machine || ownership !== this.ownership) return;
+    if (!this.echoes.cameBack(echo, way)) return;
     this.inbox.push({ echo, at: this.ports.clock.now() });
     this.wake();
   }
 
   /** The ownership is over. Another store may own the partition now. */
   lost(reason: string): void {
-    if (this.machine) this.incidents.givenUp(this.partition, reason);
-    if (this.machine) this.trace?.gaveUp(reason);
+    if (this.machine) {
+      this.incidents.givenUp(this.partition, reason);
+      this.trace?.gaveUp(reason);
+    }
     this.forget();
   }
 
   private forget(): void {
     this.#ownership++;
     this.machine = undefined;
+    disown(this.direct, this.ports.outbox);
+    disown(this.inbox, this.ports.outbox);
+    this.direct.clear();
     this.inbox = [];
-    this.gone.clear();
-    this.queuesGone.clear();
+    this.echoes.forget();
+    this.gone.forget();
     this.unsettled.clear();
     this.loaded = undefined;
     this.timers.stop();
@@ -161,9 +175,11 @@ export class PartitionDriver implements BatchedPartition, Receiver {
   /** Finishes the batch under way and closes the link. Frames that are not settled go to the next store. */
   async stop(): Promise<void> {
     this.stopping = true;
+    disown(this.inbox, this.ports.outbox);
     this.inbox = [];
     if (this.isBusy) await new Promise<void>((resolve) => (this.whenIdle = resolve));
     this.timers.stop();
+    this.ports.outbox.flush();
     await this.link?.close();
     this.machine = undefined;
   }
@@ -186,9 +202,8 @@ export class PartitionDriver implements BatchedPartition, Receiver {
   private get isDue(): boolean {
     if (this.stopping || !this.link) return false;
     if (this.inbox.length > 0 || this.loaded) return true;
-    const { isTickDue, isScanDue } = this.timers;
-    const isToldSomething = this.gone.size > 0 || this.queuesGone.size > 0;
-    return this.machine !== undefined && (isTickDue || isScanDue || isToldSomething);
+    const { isTickDue, isTimeDue, isScanDue } = this.timers;
+    return this.machine !== undefined && (isTickDue || isTimeDue || isScanDue || this.gone.isAny);
   }
 
   take(): Apply | undefined {
@@ -221,10 +236,8 @@ export class PartitionDriver implements BatchedPartition, Receiver {
   /** What can be stepped at once. Undefined where the repository is to be asked first. */
   private takeLoaded(machine: PartitionMachine): Loaded | undefined {
     const { loaded } = this;
-    if (loaded) {
-      this.loaded = undefined;
-      return loaded;
-    }
+    this.loaded = undefined;
+    if (loaded) return loaded;
     if (this.timers.isScanDue || this.epochs.mustClaimAbove(machine.epoch)) return undefined;
     if (missingIn(machine, this.inbox).size > 0) return undefined;
     return { arrivals: this.takeInbox(), due: [] };
@@ -236,6 +249,7 @@ export class PartitionDriver implements BatchedPartition, Receiver {
       one.delivery.ack();
       return false;
     });
+    for (const one of arrivals) if ('frame' in one && one.isDirect) this.direct.add(one);
     this.inbox = [];
     return arrivals;
   }
@@ -272,7 +286,7 @@ export class PartitionDriver implements BatchedPartition, Receiver {
     // The driver checks time-outs last. A frame that arrived in time counts.
     const now = (this.reached = this.ports.clock.now());
     this.checkTimes(machine, due, now);
-    this.tellWhatIsGone(machine, now);
+    this.gone.tell(machine, now);
     const outputs = machine.flush();
     this.trace?.applies(outputs);
     this.underWay = { ownership, machine, outputs, mono: now.mono };
@@ -284,8 +298,8 @@ export class PartitionDriver implements BatchedPartition, Receiver {
     if (this.failures > 0) this.incidents.served(this.partition);
     this.failures = 0;
     this.send(machine.epoch, outputs);
+    this.direct.clear();
     machine.sent(this.ports.clock.now());
-    machine.evict(this.settings.cacheBytes);
     this.timers.tickAtDeadline(machine.nextDeadline, mono);
   }
 
@@ -298,7 +312,8 @@ export class PartitionDriver implements BatchedPartition, Receiver {
     }
     const { frame, delivery } = one;
     this.unsettled.set(++this.deliveries, delivery);
-    if (delivery.session === undefined) machine.receive(frame, this.deliveries, this.reached);
+    if (one.isDirect) machine.receiveDirect(frame, this.deliveries, this.reached);
+    else if (delivery.session === undefined) machine.receive(frame, this.deliveries, this.reached);
     else machine.receiveQueued(frame, this.deliveries, this.reached);
   }
 
@@ -306,16 +321,10 @@ export class PartitionDriver implements BatchedPartition, Receiver {
     const isAnyGone = machine.due(due, now);
     // There may be more. If all of these are still in use, a scan at once would find the same sessions again.
     if (due.length === dueAtOnce) this.timers.scanLater(isAnyGone ? 0 : scanAgainMs);
+    machine.endTurns(now);
     // The timer may be late while batches follow each other.
     if (this.timers.isTickDue || machine.nextDeadline <= now.mono) machine.tick(now);
-    this.timers.isTickDue = false;
-  }
-
-  private tellWhatIsGone(machine: PartitionMachine, now: Now): void {
-    for (const queue of this.gone) machine.unreachable(queue, now);
-    this.gone.clear();
-    for (const session of this.queuesGone) machine.queueGone(session, now);
-    this.queuesGone.clear();
+    this.timers.isTickDue = this.timers.isTimeDue = false;
   }
 
   private async claim(ownership: number): Promise<PartitionMachine> {
@@ -351,16 +360,19 @@ export class PartitionDriver implements BatchedPartition, Receiver {
   }
 
   private send(epoch: number, { messages, open, close, settled, echo }: StoreOutputs): void {
-    const { link } = this;
+    const { link, partition } = this;
+    const { outbox, echoDirect } = this.ports;
     if (!link) return;
-    for (const [queue, list] of messages) this.sender.send(link, queue, epoch, list);
+    for (const [queue, list] of messages) outbox.send(queue, { partition, epoch, messages: list });
     for (const session of close) link.closeQueue(session);
     for (const session of open) link.openQueue(session);
     for (const number of settled) {
-      this.unsettled.get(number)?.ack();
+      const delivery = this.unsettled.get(number);
+      if (delivery) outbox.settle(delivery);
       this.unsettled.delete(number);
     }
-    if (echo !== undefined) link.echo(echo);
+    const own = (mark: number) => echoDirect(partition, mark);
+    if (echo !== undefined) this.echoes.send(echo, { partition: (mark) => link.echo(mark), own });
   }
 
   /**
@@ -386,11 +398,4 @@ export class PartitionDriver implements BatchedPartition, Receiver {
     this.forget();
     this.link?.abandon();
   }
-}
-
-/** The sessions that must be loaded before these are stepped. */
-function missingIn(machine: PartitionMachine, arrivals: readonly Arrival[]): Set<string> {
-  const ids = new Set<string>();
-  for (const one of arrivals) if ('frame' in one) for (const id of machine.missing(one.frame)) ids.add(id);
-  return ids;
 }

@@ -3,6 +3,7 @@ import type { Clock, Log } from '#broker';
 import type { StoreParameters } from '#protocol';
 import type { SessionRepository } from '#repository';
 import type { TraceSink } from '#trace';
+import type { Outbox } from './outbox.js';
 
 export interface PartitionPorts {
   readonly repository: SessionRepository;
@@ -10,6 +11,10 @@ export interface PartitionPorts {
   readonly log: Log;
   /** Is told what the store does, where tracing is set. */
   readonly trace?: TraceSink | undefined;
+  /** Takes what is sent and settled. */
+  readonly outbox: Outbox;
+  /** Sends an echo through the store's own queue. False when there is none. */
+  readonly echoDirect: (partition: number, mark: number) => boolean;
   /** Is called with the reason when this store can never serve again. */
   readonly ended: (error: Error) => void;
 }
@@ -17,8 +22,6 @@ export interface PartitionPorts {
 export interface PartitionSettings extends StoreParameters {
   /** How often a partition looks for sessions that are due, in milliseconds. */
   readonly expiryScanMs: number;
-  /** Most bytes of session state that one partition keeps in memory. */
-  readonly cacheBytes: number;
   /**
    * The pause after a failure, before the partition is given up. It doubles with each failure, up to
    * `retryMaxMs`. In milliseconds.

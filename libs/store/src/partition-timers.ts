@@ -5,8 +5,10 @@
 import type { Clock } from '#broker';
 
 export class PartitionTimers {
-  /** The machine may have deadlines that have passed. */
+  /** The machine is to look at all its deadlines. */
   isTickDue = false;
+  /** One of its deadlines may have passed. */
+  isTimeDue = false;
   /** The expiry index is to be read. */
   isScanDue = false;
   private tickAt = Infinity;
@@ -32,7 +34,7 @@ export class PartitionTimers {
     if (deadline === Infinity) return;
     this.cancelTick = this.clock.after(Math.max(1, deadline - mono), () => {
       this.tickAt = Infinity;
-      this.isTickDue = true;
+      this.isTimeDue = true;
       this.due();
     });
   }

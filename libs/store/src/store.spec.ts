@@ -25,6 +25,7 @@ const settings: StoreCoreSettings = {
   partitions: 1,
   leaseMs: 5_000,
   recallTimeoutMs: 10_000,
+  turnMs: 10,
   unreachableHolder: 'wait-for-lease',
   ttlMs: 60_000,
   tombstoneMs,
@@ -99,6 +100,7 @@ async function join(name: string): Promise<typeof holder> {
   const link = await new MemoryBroker(exchange).join(name, {
     connected: (its) => void (queue = its),
     disconnected: () => {},
+    returned: () => {},
     received: (bytes) => void heard.push(...decodeStoreFrame(bytes).parts.flatMap((part) => part.messages)),
   });
   await expect.poll(() => queue).not.toBe('');
@@ -147,6 +149,7 @@ describe('frames of another protocol version', () => {
     await new MemoryBroker(exchange).join('late', {
       connected: (its) => void (queue = its),
       disconnected: () => {},
+      returned: () => {},
       received: (bytes) => void heard.push(decodeStoreFrame(bytes)),
     });
     await expect.poll(() => queue).not.toBe('');
@@ -156,7 +159,7 @@ describe('frames of another protocol version', () => {
     await expect.poll(() => holder.heard).toMatchObject([{ kind: 'grant' }]);
     const messages = [{ kind: 'mismatch', store: protocolVersion, holder: 4 }];
     const parts = [{ partition: 0, epoch: 0, messages }];
-    expect(heard).toEqual([{ version: protocolVersion, key: '', parts }]);
+    expect(heard).toEqual([{ version: protocolVersion, key: expect.any(String) as string, parts }]);
     expect(store.snapshot()).toMatchObject({ badFrames: 21, frames: 1 });
     expect(lines).toEqual([
       expect.stringContaining('app server late speaks protocol version 4, but this store 3:'),

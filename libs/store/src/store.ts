@@ -3,13 +3,13 @@
  * dropped here. All others reach the driver of their partition, through `dispatch` when a transport hands
  * them over.
  */
-import { keptAlive, type Broker, type Delivery } from '#broker';
+import { keptAlive, type Broker, type Delivery, type StoreLink, type StoreServer } from '#broker';
 import {
   decodeHolderFrame,
   isAcquireOf,
+  isRequest,
   limits,
   OtherVersionError,
-  encodeStoreFrame,
   partitionHash,
   protocolVersion,
   type HolderFrame,
@@ -21,11 +21,13 @@ import { DeploymentMismatchError, InUseError } from '#repository';
 import { BatchLoop } from './batch-loop.js';
 import { Handover, type Dispatch } from './handover.js';
 import { PartitionIncidents } from './partition-incidents.js';
+import { Outbox } from './outbox.js';
 import { OtherVersions } from './other-versions.js';
 import { PartitionDriver } from './partition-driver.js';
 import type { PartitionPorts, PartitionSettings } from './partition-settings.js';
+import { SessionMemory } from './session-memory.js';
 
-export interface StorePorts extends Omit<PartitionPorts, 'ended'> {
+export interface StorePorts extends Omit<PartitionPorts, 'ended' | 'outbox' | 'echoDirect'> {
   readonly broker: Broker;
   /** Is called when the store has to stand by. Without it the log has a line. */
   readonly standsBy?: (why: string) => void;
@@ -34,7 +36,12 @@ export interface StorePorts extends Omit<PartitionPorts, 'ended'> {
 }
 
 export interface StoreCoreSettings extends PartitionSettings {
-  /** Frames of a partition that may be with the store, beside those of waiting requests. */
+  /** Most bytes of memory for the state of sessions, over all partitions. */
+  readonly cacheBytes: number;
+  /**
+   * Frames of a partition that may be with the store, beside those of waiting requests. As many may be of the
+   * store's own queue.
+   */
   readonly window: number;
   /** How long an orderly stop may take, and one second more at worst, in milliseconds. */
   readonly closeMs: number;
@@ -52,8 +59,11 @@ export class Store {
   readonly counters = { frames: 0, badFrames: 0 };
   private readonly incidents: PartitionIncidents;
   private readonly otherVersions = new OtherVersions();
+  private readonly memory: SessionMemory;
   private readonly loop: BatchLoop;
+  private readonly outbox: Outbox;
   private drivers: PartitionDriver[] = [];
+  private link: StoreLink | undefined;
   private stopped: Promise<void> | undefined;
   private wake = () => {};
 
@@ -64,7 +74,9 @@ export class Store {
     private readonly rules: Partial<StoreRules> = {},
   ) {
     this.incidents = new PartitionIncidents(ports.clock, ports.log);
-    this.loop = new BatchLoop(ports.repository);
+    this.memory = new SessionMemory(settings.cacheBytes);
+    this.loop = new BatchLoop(ports.repository, this.memory);
+    this.outbox = new Outbox(ports.clock, ports.log);
   }
 
   /**
@@ -90,19 +102,22 @@ export class Store {
     // The releases that end the waits must still be delivered.
     const prefetch = 2 * this.settings.waitersPerPartition + this.settings.window;
     this.drivers = Array.from({ length: this.settings.partitions }, (_, partition) => this.driver(partition));
-    await Promise.all(
-      this.drivers.map(async (driver) => {
-        const server = {
-          received: (delivery: Delivery) => this.received(driver, delivery, handover),
-          lost: (reason: string) => driver.lost(reason),
-          unreachable: (queue: string) => driver.unreachable(queue),
-          queueGone: (session: string) => driver.queueGone(session),
-          echoed: (mark: number) => handover.echo(driver, mark),
-        };
-        const link = await broker.serve(driver.partition, { prefetch }, server);
-        driver.attach(link);
-      }),
-    ).catch((error: unknown) => {
+    const serve = async (driver: PartitionDriver) => {
+      const server = {
+        received: (delivery: Delivery) => this.received(driver, delivery, handover),
+        lost: (reason: string) => driver.lost(reason),
+        queueGone: (session: string) => driver.queueGone(session),
+        echoed: (mark: number) => handover.echo(driver, mark, 'partition'),
+      };
+      const link = await broker.serve(driver.partition, { prefetch }, server);
+      driver.attach(link);
+    };
+    const join = async () => {
+      this.link = await broker.openStore({ prefetch: this.settings.window }, this.ownQueue(handover));
+      this.outbox.attach(this.link);
+      await Promise.all(this.drivers.map(serve));
+    };
+    await join().catch((error: unknown) => {
       if (!this.stopped) throw error; // else it was closed before it was connected
     });
   }
@@ -145,8 +160,13 @@ export class Store {
   }
 
   private driver(partition: number): PartitionDriver {
-    const ports = { ...this.ports, ended: (error: Error) => this.fail(error) };
-    return new PartitionDriver(partition, ports, this.loop, this.incidents, this.settings, this.rules);
+    const ended = (error: Error) => this.fail(error);
+    const echoDirect = (of: number, mark: number) => this.link?.echo(of, mark) ?? false;
+    const ports = { ...this.ports, outbox: this.outbox, echoDirect, ended };
+    const { loop, incidents, settings, rules } = this;
+    const driver = new PartitionDriver(partition, ports, loop, incidents, settings, rules);
+    this.memory.add(driver);
+    return driver;
   }
 
   /** For operators: the partitions that this store owns now. */
@@ -195,36 +215,71 @@ export class Store {
     }
   }
 
+  /** What comes through the store's own queue (rule 22). */
+  private ownQueue(handover: Handover): StoreServer {
+    return {
+      opened: (key) => (this.outbox.key = key),
+      closed: () => (this.outbox.key = ''),
+      received: (delivery) => this.receivedDirect(delivery, handover),
+      unreachable: (queue) => {
+        for (const driver of this.drivers) driver.unreachable(queue);
+      },
+      echoed: (partition, mark) => {
+        const driver = this.drivers[partition];
+        if (driver) handover.echo(driver, mark, 'own');
+      },
+    };
+  }
+
+  private receivedDirect(delivery: Delivery, handover: Handover): void {
+    const frame = this.read("the store's own queue", delivery, ({ parts }) => {
+      for (const { partition, messages } of parts) {
+        if (!this.drivers[partition]) throw new Error(otherDeployment(partition));
+        if (messages.some(isRequest)) throw new Error("it has a request, which goes to a partition's queue");
+      }
+    });
+    if (frame) handover.direct(({ partition }) => this.drivers[partition]!, frame, delivery);
+  }
+
   private received(driver: PartitionDriver, delivery: Delivery, handover: Handover): void {
-    let frame: HolderFrame;
-    try {
-      frame = decodeHolderFrame(delivery.bytes);
-      const [{ partition, messages }, ...others] = frame.parts as [HolderPart];
-      if (partition !== driver.partition || others.length > 0) {
-        throw new Error(`it is for partition ${partition} of another deployment`);
-      }
-      if (delivery.session !== undefined && !isAcquireOf(delivery.session, messages)) {
+    const frame = this.read(`partition ${driver.partition}`, delivery, ({ parts }) => {
+      const [{ partition, messages }, ...others] = parts as [HolderPart];
+      if (partition !== driver.partition || others.length > 0) throw new Error(otherDeployment(partition));
+      if (delivery.session !== undefined && !isAcquireOf(delivery.session, messages))
         throw new Error(`it is no acquire of session ${delivery.session}, in whose queue it was`);
-      }
+    });
+    if (frame) handover.frame(driver, frame, delivery);
+  }
+
+  /** The frame. Undefined when it does not parse, or `check` throws. */
+  private read(
+    where: string,
+    delivery: Delivery,
+    check: (frame: HolderFrame) => void,
+  ): HolderFrame | undefined {
+    try {
+      const frame = decodeHolderFrame(delivery.bytes);
+      check(frame);
+      this.counters.frames++;
+      return frame;
     } catch (error) {
       this.counters.badFrames++;
-      if (error instanceof OtherVersionError) return this.refuseVersion(driver, error.frame, delivery);
-      this.ports.log.warn(
-        `partition ${driver.partition}: dropped a frame of ${delivery.bytes.length} bytes from ` +
-          `${delivery.sender ?? 'an unnamed sender'}: ${(error as Error).message}`,
-      );
+      if (error instanceof OtherVersionError) this.refuseVersion(error.frame);
+      else
+        this.ports.log.warn(
+          `${where}: dropped a frame of ${delivery.bytes.length} bytes from ` +
+            `${delivery.sender ?? 'an unnamed sender'}: ${(error as Error).message}`,
+        );
       delivery.ack();
-      return;
+      return undefined;
     }
-    this.counters.frames++;
-    handover.frame(driver, frame, delivery);
   }
 
   /**
    * Answers a frame of another protocol version. Without an answer the scopes of its holder would wait in
    * vain.
    */
-  private refuseVersion(driver: PartitionDriver, frame: OtherVersion, delivery: Delivery): void {
+  private refuseVersion(frame: OtherVersion): void {
     const { clock, log } = this.ports;
     const { holder, queue = '', version, partition } = frame;
     const { isNew, isDue } = this.otherVersions.heard(frame, clock.now().mono);
@@ -235,11 +290,8 @@ export class Store {
           'run one release of locked-session on both sides',
       );
     const answer = { kind: 'mismatch', store: protocolVersion, holder: version } as const;
-    if (isDue)
-      driver.answer(
-        queue,
-        encodeStoreFrame({ key: '', parts: [{ partition, epoch: 0, messages: [answer] }] }),
-      );
-    delivery.ack();
+    if (isDue) this.outbox.send(queue, { partition, epoch: 0, messages: [answer] });
   }
 }
+
+const otherDeployment = (partition: number) => `it is for partition ${partition} of another deployment`;

@@ -1,4 +1,4 @@
-/** `npm run demo -- --once`, which brings its own load: three shops behind a gateway, 60 requests under way. */
+/** `npm run demo -- --once`, which brings its own load: three shops, a gateway, 60 requests under way. */
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';

@@ -133,10 +133,11 @@ function redlockAround(): RequestHandler {
   return (request: Request, response: Response, next: NextFunction) => {
     const { cookie } = request.headers;
     if (cookie === undefined) return next();
-    redlock.acquire([`lock:${cookie}`], lockMs).then((lock) => {
+    const guard = async () => {
+      const lock = await redlock.acquire([`lock:${cookie}`], lockMs);
       response.once('close', () => void lock.release());
-      next();
-    }, next);
+    };
+    guard().then(() => next(), next);
   };
 }
 

@@ -2,7 +2,7 @@
  * Rule 10: what holders had answered in time when the store revoked a lock: renewals and releases. They count
  * from when they reached the partition's queue, whether or not the store had read them.
  */
-import { decodeHolderFrame, type HolderPart, type Revoked, type Token } from '#protocol';
+import type { HolderPart, Revoked, Token } from '#protocol';
 import { grantName } from './context.js';
 
 /** Renewals of a holder in a partition that are remembered. */
@@ -12,12 +12,8 @@ export class Answers {
   private releases = new Map<string, number>();
   private renewals = new Map<string, number[]>();
 
-  /** A frame arrives in the partition's queue. */
-  queued(bytes: Uint8Array, time: number): void {
-    for (const part of decodeHolderFrame(bytes).parts) this.arrived(part, time);
-  }
-
-  private arrived({ holder, partition, messages }: HolderPart, time: number): void {
+  /** A part arrives in a queue to the store. */
+  queued({ holder, partition, messages }: HolderPart, time: number): void {
     for (const message of messages) {
       if (message.kind === 'renew') {
         const times = this.renewals.get(`${holder} ${partition}`) ?? [];

@@ -6,8 +6,6 @@ import {
   compareTokens,
   compareVersions,
   decodeHead,
-  decodeHolderFrame,
-  decodeStoreFrame,
   type HolderPart,
   type StorePart,
   type SessionRecord,
@@ -320,12 +318,7 @@ export class Checkers implements NetworkTap {
 
   // What travels: rules 2, 4, 10 and 15, seen on the wire. --------------------------------------------------
 
-  toStore(_partition: number, bytes: Uint8Array, ownership: number, isAsk: boolean): void {
-    for (const part of decodeHolderFrame(bytes).parts) this.partToStore(part, ownership, isAsk);
-  }
-
-  private partToStore(part: HolderPart, ownership: number, isAsk: boolean): void {
-    const { holder, partition, messages } = part;
+  toStore({ holder, partition, messages }: HolderPart, ownership: number, isAsk: boolean): void {
     const { time } = this.world;
     for (const message of messages) {
       this.world.trace(`${holder} → store ${ownership}: ${asText(message)}`);
@@ -367,12 +360,7 @@ export class Checkers implements NetworkTap {
     }
   }
 
-  fromStore(holder: string, bytes: Uint8Array, ownership: number): void {
-    for (const part of decodeStoreFrame(bytes).parts) this.partFromStore(holder, part, ownership);
-  }
-
-  private partFromStore(holder: string, part: StorePart, ownership: number): void {
-    const { partition, epoch, messages } = part;
+  fromStore(holder: string, { partition, epoch, messages }: StorePart, ownership: number): void {
     for (const message of messages) {
       this.world.trace(`store ${ownership} → ${holder}: ${asText(message)}`);
       if (message.kind === 'recall' || (message.kind === 'grant' && message.contended))
@@ -392,8 +380,12 @@ export class Checkers implements NetworkTap {
     }
   }
 
-  queued(bytes: Uint8Array): void {
-    this.revocations.queued(bytes);
+  queued(part: HolderPart, way: 'partition' | 'own'): void {
+    this.revocations.queued(part, way);
+  }
+
+  directLost(): void {
+    this.revocations.directLost();
   }
 
   queuesLost(): void {

@@ -2,7 +2,7 @@
  * Rule 10: a store revokes a lock only for a waiter, and only from a holder that was silent for a lease or
  * did not release in time. What had arrived in time counts, whether or not the store had read it.
  */
-import type { Revoked, Token } from '#protocol';
+import type { HolderPart, Revoked, Token } from '#protocol';
 import { Answers } from './answers.js';
 import type { Context } from './context.js';
 
@@ -13,7 +13,8 @@ const remembered = 50;
 
 export class Revocations {
   count = 0;
-  private readonly answers = new Answers();
+  /** By the way that they came. */
+  private readonly answers = { partition: new Answers(), own: new Answers() };
   /** When renewals of a holder reached a partition's store. */
   private readonly renewals = new Map<string, readonly number[]>();
   /** When a grant was recalled first. */
@@ -38,19 +39,24 @@ export class Revocations {
     if (!this.recalls.has(recall)) this.recalls.set(recall, this.context.world.time);
   }
 
-  /** A frame arrives in the partition's queue. */
-  queued(bytes: Uint8Array): void {
-    this.answers.queued(bytes, this.context.world.time);
+  /** A part arrives in the partition's queue, or in a store's own. */
+  queued(part: HolderPart, way: 'partition' | 'own'): void {
+    this.answers[way].queued(part, this.context.world.time);
+  }
+
+  /** What is in stores' own queues may be lost (rule 22). */
+  directLost(): void {
+    this.answers.own.forget();
   }
 
   /** The store has read the release, and the grant continues. */
   refused(holder: string, session: string, token: Token): void {
-    this.answers.refused(holder, session, token);
+    for (const answers of Object.values(this.answers)) answers.refused(holder, session, token);
   }
 
   /** The frames in the queues are lost, or their effect is. */
   forget(): void {
-    this.answers.forget();
+    for (const answers of Object.values(this.answers)) answers.forget();
   }
 
   /** How long ago the holder's last renewal came, without those of the last `butMs`. */
@@ -80,7 +86,8 @@ export class Revocations {
     // An answer is in time after the renewal that counted, or after the recall, and before the deadline.
     const [agoMs, timeMs] = why === 'lease-over' ? [silentMs, leaseMs] : [recalledMs, recallTimeoutMs];
     const from = world.time - agoMs;
-    if (this.answers.isThere(holder, partition, revoked, from, from + timeMs * slack))
+    const to = from + timeMs * slack;
+    if (Object.values(this.answers).some((one) => one.isThere(holder, partition, revoked, from, to)))
       this.context.violation(
         `${session} is revoked from ${holder} (${why}), which had answered in time (rule 10)`,
       );

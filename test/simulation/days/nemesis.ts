@@ -113,6 +113,10 @@ export class Nemesis {
         const partition = partitionOf(`s${random.int(0, 2)}`, deployment.partitions);
         return () => network.breakPartition(partition);
       },
+      'own queue lost': () => () => {
+        const [store] = deployment.storeNames;
+        if (store !== undefined) network.breakStore(store);
+      },
       'broker restarted': () => {
         const downMs = random.next() * 3_000;
         return () => network.restart(downMs);

@@ -52,6 +52,7 @@ export async function simulate(
     store: {
       leaseMs,
       recallTimeoutMs,
+      turnMs: random.pick([0, 10, 100]),
       unreachableHolder: random.chance(0.3) ? 'revoke' : 'wait-for-lease',
       ...(kind === 'expiring' && { ttlMs: random.pick([2_000, 5_000]), expiryScanMs: 200 }),
     },

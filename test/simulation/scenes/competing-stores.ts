@@ -2,7 +2,7 @@
  * For races between stores that each take themselves for the owner of a partition. The test decides which of
  * them gets the partition's frames, and the broker tells neither of them.
  */
-import type { Broker, Clock, HolderClient, PartitionServer } from '#broker';
+import type { Broker, Clock, HolderClient, PartitionServer, StoreServer } from '#broker';
 import { LockedSessions, type SessionsSettings } from '#locked-session';
 import type { HolderRules, StoreRules } from '#protocol';
 import type { MemoryRepository } from '#repository';
@@ -32,6 +32,7 @@ interface OtherStore {
 export class CompetingStores {
   readonly world = new World(1);
   private readonly servers = new Map<string, PartitionServer>();
+  private readonly stores = new Map<string, StoreServer>();
   private readonly owners = new Map<number, string>();
   private readonly holders = new Map<string, HolderClient>();
   /** Holders that are cut off, both ways. */
@@ -61,6 +62,11 @@ export class CompetingStores {
     this.owners.set(partition, store);
   }
 
+  /** The store's own queue is gone. */
+  closeQueue(store: string): void {
+    this.stores.delete(store);
+  }
+
   until<T>(promise: Promise<T>): Promise<T> {
     return this.world.until(promise, 60_000);
   }
@@ -78,14 +84,12 @@ export class CompetingStores {
       serve: async (partition, _options, server) => {
         this.servers.set(`${name} ${partition}`, server);
         return {
-          send: (queue, bytes) => reaches(queue, () => this.holders.get(queue)?.received(bytes)),
           echo: (mark) => {
             this.world.after(2, () => {
               if (this.owners.get(partition) === name) server.echoed(mark);
             });
             return true;
           },
-          maxFrameBytes: Infinity,
           openQueue: () => {},
           closeQueue: () => {},
           // No other store gets the frames for that. Senders repeat what was not acknowledged.
@@ -93,15 +97,37 @@ export class CompetingStores {
           close: async () => {},
         };
       },
+      openStore: async (_options, server) => {
+        this.stores.set(name, server);
+        this.world.after(0, () => server.opened(name));
+        return {
+          send: (queue, bytes) => reaches(queue, () => this.holders.get(queue)?.received(bytes)),
+          echo: (partition, mark) => {
+            this.world.after(2, () => server.echoed(partition, mark));
+            return true;
+          },
+          maxFrameBytes: Infinity,
+          close: async () => {},
+        };
+      },
       join: async (holder, client) => {
         this.holders.set(holder, client);
         this.world.after(0, () => client.connected(holder));
+        const delivery = (bytes: Uint8Array) => ({
+          bytes,
+          sender: holder,
+          session: undefined,
+          ack: () => {},
+        });
         const to = (partition: number) => this.servers.get(`${this.owners.get(partition)} ${partition}`);
         return {
-          send: (partition, bytes) =>
-            reaches(holder, () =>
-              to(partition)?.received({ bytes, sender: holder, session: undefined, ack: () => {} }),
-            ),
+          send: (partition, bytes) => reaches(holder, () => to(partition)?.received(delivery(bytes))),
+          sendToStore: (key, bytes) =>
+            reaches(holder, () => {
+              const store = this.stores.get(key);
+              if (store) store.received(delivery(bytes));
+              else client.returned(key);
+            }),
           maxFrameBytes: Infinity,
           enqueue: async () => 'lost',
           close: async () => {},

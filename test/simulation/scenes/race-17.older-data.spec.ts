@@ -33,6 +33,7 @@ async function play(rules?: Partial<StoreRules>) {
   };
   await stage.store('second', {}, { repository: new MemoryRepository(), clock, rules });
   stage.route(0, 'second');
+  stage.closeQueue('first');
   await world.run(() => false, 2 * competingLeaseMs);
   const outcome = await stage.until(codeOf(add(holder, 'new')));
   return { outcome, kept: outcome === 'fulfilled' ? await stage.until(read(holder)) : undefined };

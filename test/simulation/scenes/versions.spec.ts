@@ -24,12 +24,14 @@ async function appServer() {
   const broker: Broker = {
     counters: { framesSent: 0, framesReceived: 0, framesDropped: 0, reconnects: 0 },
     serve: () => Promise.reject(new Error('there are no stores here')),
+    openStore: () => Promise.reject(new Error('there are no stores here')),
     join: async (holder, joined) => {
       client = joined;
       world.after(0, () => client.connected(holder));
       return {
         maxFrameBytes: Infinity,
         send: (partition) => Boolean(world.after(1, () => client.received(answer(partition)))),
+        sendToStore: () => false,
         enqueue: async () => 'lost',
         close: async () => {},
       };

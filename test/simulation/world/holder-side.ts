@@ -13,6 +13,7 @@ interface Exchange {
   readonly sessions: SessionQueues;
   fate(): number[];
   arrive(partition: number, frame: Frame): void;
+  arriveAtStore(key: string, frame: Frame): boolean;
 }
 
 export class HolderSide implements HolderLink {
@@ -70,6 +71,22 @@ export class HolderSide implements HolderLink {
       this.out.carry(delayMs, () => {
         // A frame that is under way when the connection dies never arrives.
         if (queue === this.queue) this.network.arrive(partition, { bytes, sender: queue });
+      });
+    }
+    return true;
+  }
+
+  sendToStore(key: string, bytes: Uint8Array): boolean {
+    const { queue } = this;
+    if (queue === undefined) return false;
+    for (const delayMs of this.network.fate()) {
+      this.out.carry(delayMs, () => {
+        if (queue !== this.queue || this.network.arriveAtStore(key, { bytes, sender: queue })) return;
+        this.in.carry(0, () =>
+          this.process.run(() => {
+            if (queue === this.queue && !this.closed) this.client.returned(key);
+          }),
+        );
       });
     }
     return true;

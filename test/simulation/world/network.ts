@@ -11,11 +11,15 @@ import type {
   PartitionLink,
   PartitionServer,
   ServeOptions,
+  StoreLink,
+  StoreServer,
 } from '#broker';
+import { decodeHolderFrame, decodeStoreFrame, type HolderPart, type StorePart } from '#protocol';
 import type { Process } from './process.js';
 import { SessionQueues } from './broker-queues.js';
 import { HolderSide } from './holder-side.js';
 import { Hop, type Frame } from './hop.js';
+import { StoreSide } from './store-side.js';
 import type { World } from './world.js';
 
 /** The broker closes a connection that is silent for so many milliseconds. */
@@ -34,14 +38,16 @@ export interface NetworkFaults {
 /** The checkers' view of the frames. */
 export interface NetworkTap {
   /**
-   * A frame is handed to the owner of the partition, whose ownership has a number. `isAsk`: from a session's
+   * A part is handed to the owner of the partition, whose ownership has a number. `isAsk`: from a session's
    * own queue.
    */
-  toStore(partition: number, bytes: Uint8Array, ownership: number, isAsk: boolean): void;
-  /** A store sends a frame to a holder. */
-  fromStore(holder: string, bytes: Uint8Array, ownership: number): void;
-  /** A frame arrives in a partition's queue. */
-  queued(bytes: Uint8Array): void;
+  toStore(part: HolderPart, ownership: number, isAsk: boolean): void;
+  /** A store sends a part to a holder. */
+  fromStore(holder: string, part: StorePart, ownership: number): void;
+  /** A part arrives in a partition's queue, or in a store's own. */
+  queued(part: HolderPart, way: 'partition' | 'own'): void;
+  /** All parts in stores' own queues may be lost, or are not read by the owner any more. */
+  directLost(): void;
   /** All frames in queues are lost. */
   queuesLost(): void;
 }
@@ -49,6 +55,8 @@ export interface NetworkTap {
 class Member {
   /** The number of the ownership that this member's channel stands for. It changes after each loss. */
   ownership = 0;
+  /** The one before, whose last answers may still leave. */
+  previous = 0;
   readonly unacked = new Map<number, Frame>();
   out: Hop;
   in: Hop;
@@ -62,6 +70,7 @@ class Member {
     readonly server: PartitionServer,
     readonly prefetch: number,
     readonly process: Process,
+    readonly partition: number,
   ) {
     this.out = new Hop(world);
     this.in = new Hop(world);
@@ -87,6 +96,8 @@ export class Network {
   readonly sessions = new SessionQueues(() => this.world.time);
   private readonly partitions = new Map<number, PartitionQueue>();
   private readonly holders = new Map<string, HolderSide>();
+  private readonly stores = new Set<StoreSide>();
+  private readonly members: Member[] = [];
   private ownerships = 0;
   private deliveries = 0;
 
@@ -101,6 +112,7 @@ export class Network {
     return {
       counters,
       serve: async (partition, options, server) => this.serve(process, partition, options, server),
+      openStore: async (options, server) => this.openStore(process, options, server),
       join: async (holder, client) => this.join(process, holder, client),
       close: async () => {},
     };
@@ -111,6 +123,11 @@ export class Network {
     const queue = this.partitions.get(partition);
     const active = queue?.members[0];
     if (queue && active) this.lose(queue, active, 'the channel died');
+  }
+
+  /** The channel of a store's own queue dies. */
+  breakStore(name: string): void {
+    for (const side of this.stores) if (side.process.name === name) side.cut();
   }
 
   /** A holder's connection dies. It has another one after `downMs` or a little later. */
@@ -136,6 +153,7 @@ export class Network {
   silenced(process: Process): void {
     const lose = () => {
       for (const side of this.holders.values()) if (side.process === process) side.cut();
+      for (const side of this.stores) if (side.process === process) side.cut();
       for (const queue of this.partitions.values()) {
         for (const member of [...queue.members]) {
           if (member.process === process) this.lose(queue, member, 'the connection was closed');
@@ -150,6 +168,7 @@ export class Network {
   restart(downMs: number): void {
     this.world.trace(`the broker is down for ${Math.round(downMs)} ms`);
     for (const side of this.holders.values()) side.cut(downMs);
+    for (const side of this.stores) side.cut(downMs);
     for (const queue of this.partitions.values()) {
       for (const member of [...queue.members]) this.lose(queue, member, 'the broker went away', downMs);
       queue.ready = [];
@@ -167,11 +186,58 @@ export class Network {
     return random.chance(this.faults.duplicate) ? [delay(), delay()] : [delay()];
   }
 
+  /** A frame reaches the broker, for a store's own queue. Returns whether there is one. */
+  arriveAtStore(key: string, frame: Frame): boolean {
+    const side = [...this.stores].find((one) => one.isAt(key));
+    side?.arrive({ bytes: frame.bytes, sender: frame.sender });
+    return side !== undefined;
+  }
+
+  // What a store's own side needs.
+
+  hopMs(): number {
+    return this.world.random.next() * this.faults.delayMs;
+  }
+
+  leaves({ process }: StoreSide, to: string, bytes: Uint8Array): void {
+    for (const part of decodeStoreFrame(bytes).parts) {
+      const member = this.memberOf(part.partition, process);
+      if (member)
+        this.tap.fromStore(to.split('.')[0]!, part, member.cut ? member.previous : member.ownership);
+    }
+  }
+
+  reaches(to: string, bytes: Uint8Array): boolean {
+    const side = [...this.holders.values()].find((one) => one.isAt(to));
+    side?.receive(bytes);
+    return side !== undefined;
+  }
+
+  queued(bytes: Uint8Array): void {
+    for (const part of decodeHolderFrame(bytes).parts) this.tap.queued(part, 'own');
+  }
+
+  handed({ process }: StoreSide, bytes: Uint8Array): void {
+    for (const part of decodeHolderFrame(bytes).parts) {
+      const active = this.partitions.get(part.partition)?.members[0];
+      if (active?.process === process) this.tap.toStore(part, active.ownership, false);
+    }
+  }
+
+  lost(): void {
+    this.tap.directLost();
+  }
+
+  private memberOf(partition: number, process: Process): Member | undefined {
+    return this.members.find((one) => one.partition === partition && one.process === process);
+  }
+
   /** A frame reaches the broker, for the owner of the partition. */
   arrive(partition: number, frame: Frame): void {
     const queue = this.queue(partition);
     queue.ready.push(frame);
-    if (!frame.echo) this.tap.queued(frame.bytes);
+    if (!frame.echo)
+      for (const part of decodeHolderFrame(frame.bytes).parts) this.tap.queued(part, 'partition');
     this.deliver(partition, queue);
   }
 
@@ -182,24 +248,12 @@ export class Network {
     server: PartitionServer,
   ): PartitionLink {
     const queue = this.queue(partition);
-    const member = new Member(this.world, server, prefetch, process);
+    const member = new Member(this.world, server, prefetch, process, partition);
+    this.members.push(member);
     member.ownership = ++this.ownerships;
     queue.members.push(member);
     this.world.after(0, () => this.deliver(partition, queue));
     return {
-      maxFrameBytes: Infinity,
-      send: (to, bytes) => {
-        if (member.gone || member.cut) return false;
-        this.tap.fromStore(to.split('.')[0]!, bytes, member.ownership);
-        const { ownership } = member;
-        for (const delayMs of this.fate()) {
-          member.out.carry(delayMs, () => {
-            if (ownership === member.ownership || this.world.random.chance(0.5))
-              this.toHolder(member, to, bytes);
-          });
-        }
-        return true;
-      },
       echo: (mark) => {
         if (member.gone || member.cut) return false;
         const { ownership } = member;
@@ -265,7 +319,8 @@ export class Network {
           if (echo.ownership === ownership) member.server.echoed(echo.mark);
           return;
         }
-        this.tap.toStore(partition, bytes, ownership, session !== undefined);
+        for (const part of decodeHolderFrame(bytes).parts)
+          this.tap.toStore(part, ownership, session !== undefined);
         member.server.received(delivery);
       }),
     );
@@ -292,7 +347,9 @@ export class Network {
     if (member.gone || !queue.members.includes(member)) return;
     this.requeue(queue, member);
     queue.members = queue.members.filter((other) => other !== member);
+    member.previous = member.ownership;
     member.ownership = ++this.ownerships;
+    this.tap.directLost();
     member.cut = true;
     member.in = new Hop(this.world);
     member.out = new Hop(this.world);
@@ -330,13 +387,10 @@ export class Network {
     return side;
   }
 
-  private toHolder(member: Member, to: string, bytes: Uint8Array): void {
-    const side = [...this.holders.values()].find((one) => one.isAt(to));
-    if (side) return side.receive(bytes);
-    const { ownership } = member;
-    member.in.carry(this.world.random.next() * this.faults.delayMs, () => {
-      if (ownership === member.ownership && !member.gone)
-        member.process.run(() => member.server.unreachable(to));
-    });
+  private openStore(process: Process, { prefetch }: ServeOptions, server: StoreServer): StoreLink {
+    const side = new StoreSide(this, process, prefetch, server);
+    this.stores.add(side);
+    this.world.after(1, () => side.connect());
+    return side;
   }
 }

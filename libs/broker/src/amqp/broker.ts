@@ -8,6 +8,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { ChannelModel, ConsumeMessage, Message } from 'amqplib';
 import { AmqpDelivery, Connection, KeptChannel, type ChannelSession, type Use } from './channel.js';
+import { RangeAcks, StoreDelivery } from './range-acks.js';
 import { connectToOneOf } from './connect.js';
 import { Probes } from './probes.js';
 import { reasonOf, setUpFault, whatToCheck } from './reasons.js';
@@ -18,6 +19,9 @@ import {
   holderQueueOptions,
   partitionQueueName,
   partitionQueueOptions,
+  storeQueueKey,
+  storeQueueName,
+  storeQueueOptions,
   sessionQueueName,
 } from './topology.js';
 import {
@@ -28,6 +32,8 @@ import {
   type PartitionLink,
   type PartitionServer,
   type ServeOptions,
+  type StoreLink,
+  type StoreServer,
 } from '../broker.js';
 import { systemClock } from '../clock.js';
 import { IncidentLog } from '../incidents.js';
@@ -119,9 +125,6 @@ export class AmqpBroker implements Broker {
         await channel.assertQueue(queue, partitionQueueOptions(queueType, maxQueuedFrames));
         await channel.bindQueue(queue, exchange, String(partition));
         await channel.prefetch(options.prefetch);
-        channel.on('return', ({ fields }: Message) => {
-          if (!turn.over) server.unreachable(fields.routingKey);
-        });
         opened.clear();
         echoes = randomUUID();
         early = [];
@@ -150,10 +153,6 @@ export class AmqpBroker implements Broker {
       fault: (error) => setUpFault(error, prefix, this.#links.size + 1),
     });
     return {
-      get maxFrameBytes() {
-        return link.maxFrameBytes;
-      },
-      send: (to, bytes) => this.#count(link.publish('', to, bytes, { mandatory: true })),
       echo: (mark) => {
         const options = { type: echoType, correlationId: echoes };
         return link.publish('', queue, Buffer.from(String(mark)), options);
@@ -170,6 +169,66 @@ export class AmqpBroker implements Broker {
         link.turn?.channel.cancel(sessionQueueName(prefix, session)).catch(() => {});
       },
       abandon: () => link.abandonTurn(),
+      close: () => this.#drop(link),
+    };
+  }
+
+  async openStore({ prefetch }: ServeOptions, server: StoreServer): Promise<StoreLink> {
+    const { prefix, maxQueuedFrames } = this.#settings;
+    let key = '';
+    const queue = () => storeQueueName(prefix, key);
+    const receive = (turn: ChannelSession, acks: RangeAcks, message: ConsumeMessage) => {
+      const { deliveryTag: tag } = message.fields;
+      const { type, correlationId } = message.properties as { type?: unknown; correlationId?: unknown };
+      if (type !== echoType) {
+        this.counters.framesReceived++;
+        return server.received(new StoreDelivery(message, acks));
+      }
+      acks.settle(tag);
+      const [partition, mark] = message.content.toString().split(' ').map(Number);
+      if (correlationId === key) server.echoed(partition!, mark!);
+    };
+    // Deliveries before the queue is said to be open, since they can overtake the answer to `consume`.
+    let early: (() => void)[] | undefined;
+    const link = await this.#keep('the store', {
+      async open(turn) {
+        const { channel } = turn;
+        key = storeQueueKey(randomUUID());
+        await channel.assertExchange(prefix, 'direct', { durable: true });
+        await channel.assertQueue(queue(), storeQueueOptions(maxQueuedFrames));
+        await channel.bindQueue(queue(), prefix, key);
+        await channel.prefetch(prefetch);
+        channel.on('return', ({ fields }: Message) => {
+          if (!turn.over) server.unreachable(fields.routingKey);
+        });
+        const acks = new RangeAcks(turn);
+        early = [];
+        const consumed = (message: ConsumeMessage | null) => {
+          if (turn.over) return;
+          if (!message) turn.end('RabbitMQ cancelled the consumer: was the queue deleted?');
+          else if (early) early.push(() => receive(turn, acks, message));
+          else receive(turn, acks, message);
+        };
+        await channel.consume(queue(), consumed, { exclusive: true });
+      },
+      begun() {
+        server.opened(key);
+        const before = early ?? [];
+        early = undefined;
+        for (const one of before) one();
+      },
+      ended: (reason) => server.closed(reason),
+      fault: (error) => setUpFault(error, prefix, this.#links.size + 1),
+    });
+    return {
+      get maxFrameBytes() {
+        return link.maxFrameBytes;
+      },
+      send: (to, bytes) => this.#count(link.publish('', to, bytes, { mandatory: true })),
+      echo: (partition, mark) => {
+        const options = { type: echoType, correlationId: key };
+        return link.publish('', queue(), Buffer.from(`${partition} ${mark}`), options);
+      },
       close: () => this.#drop(link),
     };
   }
@@ -192,6 +251,9 @@ export class AmqpBroker implements Broker {
           this.counters.framesReceived++;
           client.received(message.content);
         };
+        channel.on('return', ({ fields }: Message) => {
+          if (!turn.over) client.returned(fields.routingKey);
+        });
         await channel.consume(queue, receive, { noAck: true, exclusive: true });
       },
       begun: () => client.connected(queue),
@@ -203,6 +265,8 @@ export class AmqpBroker implements Broker {
       },
       send: (partition, bytes) =>
         this.#count(link.publish(exchange, String(partition), bytes, { replyTo: queue })),
+      sendToStore: (key, bytes) =>
+        this.#count(link.publish(exchange, key, bytes, { replyTo: queue, mandatory: true })),
       enqueue: async (session, bytes, { maxWaiting, ttlMs }) => {
         const { turn } = link;
         if (!turn) return 'lost';

@@ -232,13 +232,28 @@ export class ChannelSession {
   }
 
   ack(message: ConsumeMessage): void {
+    this.#acknowledge(message, false);
+  }
+
+  /** Of this delivery and all before it. */
+  ackThrough(deliveryTag: number): void {
+    this.#acknowledge({ fields: { deliveryTag } } as ConsumeMessage, true);
+  }
+
+  #acknowledge(message: ConsumeMessage, andAllBefore: boolean): void {
     if (this.over) return;
     try {
-      this.channel.ack(message);
+      this.channel.ack(message, andAllBefore);
     } catch {
       // The channel is closing. RabbitMQ delivers the frame again, as after any late ack.
     }
   }
+}
+
+/** The queue that the sender of a message names as its own. */
+export function senderOf({ properties }: ConsumeMessage): string | undefined {
+  const { replyTo } = properties as { replyTo?: unknown };
+  return typeof replyTo === 'string' ? replyTo : undefined;
 }
 
 export class AmqpDelivery implements Delivery {
@@ -255,8 +270,7 @@ export class AmqpDelivery implements Delivery {
   }
 
   get sender(): string | undefined {
-    const { replyTo } = this.message.properties as { replyTo?: unknown };
-    return typeof replyTo === 'string' ? replyTo : undefined;
+    return senderOf(this.message);
   }
 
   /** RabbitMQ closes the channel at a second ack of one message. */

@@ -4,6 +4,9 @@ export type QueueType = 'classic' | 'quorum';
 /** The exchange has the bare prefix for its name. */
 export const partitionQueueName = (prefix: string, partition: number): string =>
   `${prefix}.store.${partition}`;
+/** The key of the binding leads to the store's own queue. No partition's number is like it. */
+export const storeQueueKey = (id: string): string => `own.${id}`;
+export const storeQueueName = (prefix: string, key: string): string => `${prefix}.store.${key}`;
 export const holderQueueName = (prefix: string, holder: string, connection: number): string =>
   `${prefix}.holder.${holder}.${connection}`;
 
@@ -41,6 +44,16 @@ export function partitionQueueOptions(type: QueueType, maxQueuedFrames: number) 
       'x-max-length': maxQueuedFrames,
       'x-overflow': 'reject-publish',
     },
+  };
+}
+
+/** It ends with the connection that declared it, and so does what waits in it. */
+export function storeQueueOptions(maxQueuedFrames: number) {
+  return {
+    exclusive: true,
+    autoDelete: true,
+    durable: false,
+    arguments: { 'x-max-length': maxQueuedFrames, 'x-overflow': 'reject-publish' },
   };
 }
 

@@ -15,6 +15,8 @@ import {
   type PartitionLink,
   type PartitionServer,
   type ServeOptions,
+  type StoreLink,
+  type StoreServer,
 } from '../broker.js';
 import type { HolderQueue, MemoryExchange, PartitionQueue, Turn } from './exchange.js';
 
@@ -36,6 +38,10 @@ export class MemoryBroker implements Broker {
 
   async serve(partition: number, options: ServeOptions, server: PartitionServer): Promise<PartitionLink> {
     return this.#add(new MemoryPartitionLink(this, partition, options.prefetch, server));
+  }
+
+  async openStore({ prefetch }: ServeOptions, server: StoreServer): Promise<StoreLink> {
+    return this.#add(new MemoryStoreLink(this, prefetch, server));
   }
 
   async join(holder: string, client: HolderClient): Promise<HolderLink> {
@@ -157,20 +163,10 @@ class MemoryPartitionLink extends MemoryLink implements PartitionLink {
     this.#queue = broker.exchange.partition(partition);
   }
 
-  send(queue: string, bytes: Uint8Array): boolean {
-    const { exchange } = this.broker;
-    if (this.canSend() && !exchange.hasHolderQueue(queue)) {
-      const turn = this.#turn;
-      exchange.clock.soon(() => {
-        if (turn === this.#turn && this.canSend()) this.server.unreachable(queue);
-      });
-    }
-    return this.broker.count(this.canSend(bytes.length) && exchange.sendToHolder(queue, bytes));
-  }
-
   echo(mark: number): boolean {
     const turn = this.#turn;
-    return this.canSend() && turn !== undefined && this.#queue.push({ turn, mark });
+    const back = () => this.server.echoed(mark);
+    return this.canSend() && turn !== undefined && this.#queue.push({ turn, back });
   }
 
   openQueue(session: string): void {
@@ -221,12 +217,70 @@ class MemoryPartitionLink extends MemoryLink implements PartitionLink {
     const deleted = () => {
       if (session !== undefined) this.server.queueGone(session);
     };
-    const echoed = (mark: number) => this.server.echoed(mark);
-    return { prefetch, receive, deleted, echoed, unacknowledged: new Set() };
+    return { prefetch, receive, deleted, unacknowledged: new Set() };
   }
 
   protected ended(reason: string): void {
     this.server.lost(reason);
+  }
+}
+
+class MemoryStoreLink extends MemoryLink implements StoreLink {
+  #open: { readonly key: string; readonly queue: PartitionQueue; readonly turn: Turn } | undefined;
+  #toldOpened = false;
+
+  constructor(
+    broker: MemoryBroker,
+    private readonly prefetch: number,
+    private readonly server: StoreServer,
+  ) {
+    super(broker);
+  }
+
+  send(queue: string, bytes: Uint8Array): boolean {
+    const { exchange } = this.broker;
+    if (this.canSend() && !exchange.hasHolderQueue(queue)) {
+      const open = this.#open;
+      exchange.clock.soon(() => {
+        if (open === this.#open && this.canSend()) this.server.unreachable(queue);
+      });
+    }
+    return this.broker.count(this.canSend(bytes.length) && exchange.sendToHolder(queue, bytes));
+  }
+
+  echo(partition: number, mark: number): boolean {
+    const open = this.#open;
+    const back = () => this.server.echoed(partition, mark);
+    return this.canSend() && open !== undefined && open.queue.push({ turn: open.turn, back });
+  }
+
+  protected enter(): void {
+    const { exchange, counters } = this.broker;
+    const receive = (delivery: Delivery) => {
+      counters.framesReceived++;
+      this.server.received(delivery);
+    };
+    const turn = { prefetch: this.prefetch, receive, deleted: () => {}, unacknowledged: new Set<never>() };
+    const open = { ...exchange.openStoreQueue(turn), turn };
+    this.#open = open;
+    exchange.clock.soon(() => {
+      if (this.#open !== open) return;
+      this.#toldOpened = true;
+      this.server.opened(open.key);
+    });
+  }
+
+  protected leave(): void {
+    if (!this.#open) return;
+    const { key, queue, turn } = this.#open;
+    this.broker.exchange.closeStoreQueue(key);
+    queue.stop(turn);
+    this.#open = undefined;
+  }
+
+  protected ended(reason: string): void {
+    if (this.#toldOpened) this.server.closed(reason);
+    this.#toldOpened = false;
   }
 }
 
@@ -246,6 +300,18 @@ class MemoryHolderLink extends MemoryLink implements HolderLink {
     return this.broker.count(
       this.canSend(bytes.length) && this.broker.exchange.partition(partition).push(bytes),
     );
+  }
+
+  sendToStore(key: string, bytes: Uint8Array): boolean {
+    if (!this.canSend(bytes.length)) return this.broker.count(false);
+    const { exchange } = this.broker;
+    const queue = exchange.store(key);
+    if (queue) return this.broker.count(queue.push(bytes));
+    const own = this.#queue;
+    exchange.clock.soon(() => {
+      if (own === this.#queue && own?.open) this.client.returned(key);
+    });
+    return this.broker.count(true);
   }
 
   async enqueue(session: string, bytes: Uint8Array, { maxWaiting }: EnqueueOptions): Promise<Enqueued> {

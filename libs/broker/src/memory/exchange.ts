@@ -1,6 +1,7 @@
 /**
  * The queues that the parties of one process share, like RabbitMQ for the AMQP adapter. A partition's queue
- * has a list of servers, of which the first has the turn. A holder's queue has one holder. Frames are handed
+ * has a list of servers, of which the first has the turn. A store's own queue has one server, and a holder's
+ * queue one holder. Frames are handed
  * over by the clock's `soon`, never inside a call of the sender or the receiver, as on a network. Every queue
  * is bounded, and a full one refuses new frames.
  */
@@ -22,6 +23,7 @@ export class MemoryExchange {
   readonly #maxQueuedFrames: number;
   readonly #partitions = new Map<number, PartitionQueue>();
   readonly #sessions = new Map<string, PartitionQueue>();
+  readonly #stores = new Map<string, PartitionQueue>();
   readonly #holders = new Map<string, HolderQueue>();
   #namesGiven = 0;
 
@@ -66,6 +68,24 @@ export class MemoryExchange {
     for (const turn of turns) this.clock.soon(() => turn.deleted());
   }
 
+  /** A store's own queue, and the key that leads there. */
+  openStoreQueue(turn: Turn): { readonly key: string; readonly queue: PartitionQueue } {
+    const key = `store.${++this.#namesGiven}`;
+    const queue = new PartitionQueue(this.clock, this.#maxQueuedFrames);
+    this.#stores.set(key, queue);
+    queue.enter(turn);
+    return { key, queue };
+  }
+
+  /** What waits there is lost. */
+  closeStoreQueue(key: string): void {
+    this.#stores.delete(key);
+  }
+
+  store(key: string): PartitionQueue | undefined {
+    return this.#stores.get(key);
+  }
+
   openHolderQueue(holder: string, receive: (bytes: Uint8Array) => void): HolderQueue {
     const name = `holder.${holder}.${++this.#namesGiven}`;
     const queue = new HolderQueue(name, this.clock, this.#maxQueuedFrames, receive);
@@ -94,14 +114,14 @@ export interface Turn {
   readonly unacknowledged: Set<MemoryDelivery>;
   /** The queue is gone, with what was not delivered. */
   deleted(): void;
-  echoed(mark: number): void;
   receive(delivery: Delivery): void;
 }
 
 /** A message that a server sent to itself. */
 interface Echo {
   readonly turn: Turn;
-  readonly mark: number;
+  /** It has come back. */
+  readonly back: () => void;
 }
 
 /**
@@ -174,7 +194,7 @@ export class PartitionQueue {
       const item = this.#ready.shift();
       if (!item) return;
       if (!(item instanceof Uint8Array)) {
-        if (item.turn === turn) turn.echoed(item.mark);
+        if (item.turn === turn) item.back();
         continue;
       }
       const delivery = new MemoryDelivery(item, this.session, turn, this);

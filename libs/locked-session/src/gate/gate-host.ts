@@ -31,7 +31,7 @@ export interface FailingGate {
 
 export interface GateHost {
   readonly settings: GateSettings;
-  readonly clock: Pick<Clock, 'after' | 'keepAlive'>;
+  readonly clock: Pick<Clock, 'after' | 'soon' | 'keepAlive'>;
   readonly log: Pick<Log, 'warn'>;
   /**
    * The end of a wait that begins now for the store's answer to a change, in milliseconds of the monotonic

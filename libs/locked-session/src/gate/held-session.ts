@@ -197,6 +197,11 @@ export class HeldSession {
     return next;
   }
 
+  /** Whether no scope uses the lock, and it was granted for no longer than that (rule 23). */
+  get isTurnOver(): boolean {
+    return this.inside === 0 && this.holder.isTurnOver(this.current, this.results.length);
+  }
+
   /** Whether no result waits for this grant any more. */
   get settled(): boolean {
     return this.results.length === 0;

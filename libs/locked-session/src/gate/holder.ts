@@ -20,6 +20,8 @@ export interface Holder {
   confirmHeld(grant: HeldGrant): number;
   /** Whether the lock may be used without asking. If not, the store is asked. */
   trusts(grant: HeldGrant): boolean;
+  /** Whether a lock that no scope uses is given back without a recall. */
+  isTurnOver(grant: HeldGrant, resultsThatWait: number): boolean;
   release(grant: HeldGrant): void;
   /** Ends the session for good, and the grant with it. */
   destroy(grant: HeldGrant): void;

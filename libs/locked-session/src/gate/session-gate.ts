@@ -132,6 +132,9 @@ export class SessionGate {
     const held = this.find(grant);
     held?.acknowledged();
     if (held?.settled) this.ending.delete(held);
+    // Those who get their results now may come again, before this turn of the event loop is over.
+    if (held === this.held && held?.isTurnOver)
+      this.host.clock.soon(() => this.host.attempt(this, () => this.releaseIfDue()));
   }
 
   lost(grant: HeldGrant, why: RefusalReason): void {
@@ -237,8 +240,8 @@ export class SessionGate {
       if (held.grant.seq > 0) this.holder.giveUp(this.id);
       return this.forgetHeld();
     }
-    if (held.grant.recalled || this.closing || this.host.settings.holdPolicy === 'until-idle')
-      this.release(held);
+    const isWanted = held.grant.recalled || held.isTurnOver;
+    if (isWanted || this.closing || this.host.settings.holdPolicy === 'until-idle') this.release(held);
   }
 
   private release(held: HeldSession): void {

@@ -8,6 +8,7 @@ import { noChanges, type ChangeSet, type HeldAttribute, type HeldGrant } from '#
 export class UnsavedSession implements HeldGrant {
   readonly token = [0, 0] as const;
   readonly recalled = false;
+  readonly untilIdle = false;
   readonly acknowledged = 0;
   used = false;
   inside = 0;

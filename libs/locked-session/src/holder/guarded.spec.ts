@@ -33,15 +33,24 @@ describe('what fails behind the border', () => {
     const { tasks, clients, ports: guardedPorts } = fakes(log);
     guardedPorts.clock.soon(fail);
     guardedPorts.clock.after(5, fail);
-    await guardedPorts.broker.join('h', { connected: fail, disconnected: fail, received: fail });
+    await guardedPorts.broker.join('h', {
+      connected: fail,
+      disconnected: fail,
+      received: fail,
+      returned: fail,
+    });
     for (const task of tasks) expect(task).not.toThrow();
     const [client] = clients;
     expect(() => {
       client!.connected('q');
       client!.disconnected('why');
       client!.received(new Uint8Array());
+      client!.returned('k');
     }).not.toThrow();
-    const places = ['the end of a turn', 'a timer', 'a new connection', 'a lost connection', 'a frame'];
+    const places = ['the end of a turn', 'a timer', 'a new connection', 'a lost connection'].concat([
+      'a frame',
+      'a frame that came back',
+    ]);
     expect(lines).toEqual(
       places.map(
         (place) => expect.stringMatching(`^${place} was not handled.* Error: deliberate\n +at `) as unknown,

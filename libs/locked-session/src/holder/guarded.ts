@@ -19,6 +19,7 @@ export function guarded<P extends HolderPorts>(ports: P): P {
       connected: guard('a new connection', (queue) => client.connected(queue)),
       disconnected: guard('a lost connection', (reason) => client.disconnected(reason)),
       received: guard('a frame', (bytes) => client.received(bytes)),
+      returned: guard('a frame that came back', (key) => client.returned(key)),
     });
   return {
     ...ports,

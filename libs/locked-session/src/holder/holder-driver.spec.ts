@@ -32,13 +32,14 @@ const told = (event: HolderEvent) =>
 async function start(queues: HolderSettings['queues']): Promise<void> {
   const exchange = new MemoryExchange();
   brokers = [new MemoryBroker(exchange), new MemoryBroker(exchange)];
-  const link = await brokers[0]!.serve(
+  const store = { opened() {}, closed() {}, received() {}, unreachable() {}, echoed() {} };
+  const link = await brokers[0]!.openStore({ prefetch: 1 }, store);
+  await brokers[0]!.serve(
     0,
     { prefetch: 100 },
     {
       received: (delivery) => answer(delivery),
       lost: () => {},
-      unreachable: () => {},
       queueGone: () => {},
       echoed: () => {},
     },

@@ -95,6 +95,10 @@ export class HolderDriver implements Holder {
       },
       disconnected: () => (this.queue = undefined),
       received: (bytes) => this.received(bytes),
+      returned: (key) => {
+        this.machine.returned(key, this.ports.clock.now());
+        this.flushSoon();
+      },
     };
     const link = await this.ports.broker.join(this.holder, client).catch((error: unknown) => {
       if (this.closed) return undefined; // the broker was never there
@@ -141,6 +145,10 @@ export class HolderDriver implements Holder {
     this.trace?.doubts(grant);
     this.flushSoon();
     return false;
+  }
+
+  isTurnOver(grant: HeldGrant, resultsThatWait: number): boolean {
+    return this.machine.isTurnOver(grant, resultsThatWait);
   }
 
   release(grant: HeldGrant): void {
@@ -216,7 +224,7 @@ export class HolderDriver implements Holder {
       for (const part of frame.parts) {
         this.counters.messagesReceived += part.messages.length;
         this.trace?.received(part);
-        this.machine.receive(part, this.ports.clock.now(), () => this.tell());
+        this.machine.receive(part, this.ports.clock.now(), () => this.tell(), frame.key);
       }
     } finally {
       this.flushSoon();
@@ -250,20 +258,25 @@ export class HolderDriver implements Holder {
   }
 
   private sendAll(): void {
-    const outbox = this.machine.takeMessages();
-    if (outbox.size > 0) this.trace?.flush();
+    const { toStores, toPartitions } = this.machine.takeTurn(this.ports.clock.now());
+    if (toStores.size + toPartitions.length > 0) this.trace?.flush();
     // Without a connection the messages are dropped. `connected` has the machine repeat them.
-    if (this.link && this.queue !== undefined) {
-      for (const [partition, messages] of outbox) this.sendTo(this.link, partition, messages);
+    const { link } = this;
+    if (link && this.queue !== undefined) {
+      for (const [key, all] of toStores) {
+        for (const parts of intoFrames(all, link.maxFrameBytes))
+          for (const bytes of this.encoded(parts)) link.sendToStore(key, bytes);
+      }
+      for (const part of toPartitions) this.sendToPartition(link, part);
     }
     if (!this.machine.awaitsAnswer) this.onAnswered?.();
     if (this.machine.busy && this.queue !== undefined) this.askedAt ??= this.ports.clock.now().mono;
   }
 
-  private sendTo(link: HolderLink, partition: number, messages: readonly HolderMessage[]): void {
-    const turn = [{ partition, epoch: this.machine.epochOf(partition), messages }];
-    for (const parts of intoFrames(turn, link.maxFrameBytes)) {
-      const frame = parts.flatMap((part) => part.messages);
+  private sendToPartition(link: HolderLink, part: Part<HolderMessage>): void {
+    const { partition } = part;
+    for (const parts of intoFrames([part], link.maxFrameBytes)) {
+      const frame = parts.flatMap(({ messages }) => messages);
       if (this.settings.queues === 'per-session' && isAcquires(frame)) {
         for (const acquire of frame)
           this.ask(partition, acquire).catch((error) => this.notAsked(acquire, error));
@@ -327,8 +340,7 @@ export class HolderDriver implements Holder {
       this.machine.turnedAway(message, 'too-large', detail, clock.now());
     } else if (isChange) {
       if (this.queue === undefined) return; // the next connection repeats it
-      const [probe] = this.encoded([this.part(partition, this.machine.tooLarge(message))]);
-      if (probe) this.link!.send(partition, probe);
+      this.machine.sendInstead(partition, this.machine.tooLarge(message));
     } else {
       return log.error(`'${message.kind}' to partition ${partition} is not sent: ${detail}`);
     }

@@ -44,13 +44,14 @@ export function heldLockOf(
 ): HeldLock | undefined {
   const attributes = assemble(grant, known);
   if (!attributes) return undefined;
-  const { session, token, seq, version, contended } = grant;
+  const { session, token, seq, version, contended, untilIdle = false } = grant;
   return {
     session,
     token,
     seq,
     acknowledged: seq,
     recalled: contended,
+    untilIdle,
     attributes,
     version,
     used: false,

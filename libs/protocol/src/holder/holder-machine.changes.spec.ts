@@ -17,6 +17,42 @@ describe('changing', () => {
     expect(app.release(grant, { cart: '3' })).toEqual(['release s 1.1 seq 3 {cart=3}']);
   });
 
+  it('rule 20: the changes of one turn are one commit, and its seq is theirs', () => {
+    const grant = app.hold({ set: changes({ user: 'u' }).set });
+    const { machine, now } = app;
+    expect(machine.commit(grant, changes({ cart: '1' }), now)).toBe(1);
+    expect(machine.commit(grant, changes({ cart: '2', seen: '1' }), now)).toBe(1);
+    expect(machine.commit(grant, changes({}, ['user', 'seen']), now)).toBe(1);
+    expect(machine.awaitsAnswer).toBe(true);
+    expect(app.says).toEqual(['commit s 1.1 seq 1 {cart=2} delete user seen']);
+    expect(app.commit(grant, { cart: '3' })).toEqual(['commit s 1.1 seq 2 {cart=3}']);
+    expect([...grant.attributes].map(([name, { seq }]) => [name, seq])).toEqual([['cart', 2]]);
+  });
+
+  it('rule 20: changes of the turn in which the lock is given back are in the release', () => {
+    const grant = app.hold();
+    app.machine.commit(grant, changes({ cart: '1' }), app.now);
+    app.hear(recall([1, 1]));
+    expect(app.release(grant)).toEqual(['release s 1.1 seq 1 {cart=1}']);
+    expect(app.hear(released([1, 1]))).toEqual(['acknowledged s 1.1 through 1']);
+  });
+
+  it('rule 6: a commit that was sent before is not changed any more, also when it is repeated', () => {
+    const grant = app.hold();
+    app.commit(grant, { cart: '1' });
+    app.machine.connected(app.now);
+    const lines = app.commit(grant, { cart: '2' });
+    expect(lines).toEqual(['commit s 1.1 seq 1 {cart=1}', 'commit s 1.1 seq 2 {cart=2}']);
+  });
+
+  it('what the broker would take in two messages is not put into one', () => {
+    const grant = app.hold();
+    const large = 'x'.repeat(40_000);
+    for (const name of ['a', 'b', 'c']) app.machine.commit(grant, changes({ [name]: large }), app.now);
+    const seqs = app.messages.flatMap((message) => (message.kind === 'commit' ? [message.seq] : []));
+    expect(seqs).toEqual([1, 2, 3]);
+  });
+
   it('changes are in the copy at once, with the seq that made them', () => {
     const grant = app.hold({ set: changes({ cart: '0', user: 'u' }).set });
     app.commit(grant, { cart: '1' }, 'user');

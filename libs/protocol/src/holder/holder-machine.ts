@@ -25,6 +25,7 @@ import type { HeldGrant, HolderCounters, HolderEvent } from './outputs.js';
 import type { HolderParameters } from './parameters.js';
 import { Renewals } from './renewals.js';
 import { Requests } from './requests.js';
+import { Routes, type HolderTurn } from './routes.js';
 import { holderRules, type HolderRules } from './rules.js';
 
 export class HolderMachine {
@@ -33,6 +34,7 @@ export class HolderMachine {
   private readonly renewals: Renewals;
   private readonly requests: Requests;
   private readonly changes: Changes;
+  private readonly routes: Routes;
   /** The number of partitions, as the store last told it. */
   private partitions: number;
 
@@ -45,6 +47,7 @@ export class HolderMachine {
     this.renewals = new Renewals(this.state);
     this.requests = new Requests(this.state, this.renewals);
     this.changes = new Changes(this.state, this.renewals);
+    this.routes = new Routes(this.state.rules);
     this.partitions = parameters.partitions;
   }
 
@@ -77,6 +80,11 @@ export class HolderMachine {
   isTrusted(grant: HeldGrant, now: Now): boolean {
     const session = this.state.sessions.get(grant.session);
     return session?.lock === grant && this.state.leases.trusts(session.partition, session.lock, now);
+  }
+
+  /** Whether a lock that no scope uses is given back without a recall (rule 23). */
+  isTurnOver({ untilIdle }: HeldGrant, resultsThatWait: number): boolean {
+    return untilIdle && this.state.rules.isTurnOver(resultsThatWait);
   }
 
   // Changes under a held lock. ------------------------------------------------------------------------------
@@ -131,6 +139,7 @@ export class HolderMachine {
    */
   connected(now: Now): void {
     this.changes.flushWhatLeaves();
+    this.routes.connected();
     this.state.leases.connected();
     this.renewals.renewAll(now);
     for (const session of this.state.unanswered) {
@@ -143,6 +152,7 @@ export class HolderMachine {
   /** Repeats, renews and sends what is due. The driver calls it about every `tickMs` while `busy`. */
   tick(now: Now): void {
     const { repeatMs } = this.parameters;
+    this.routes.tick(now.mono, repeatMs);
     this.renewals.renewWhatIsDue(now);
     for (const session of this.state.unanswered) {
       this.changes.repeat(session, now, repeatMs);
@@ -152,14 +162,22 @@ export class HolderMachine {
     this.renewals.touchWhatIsDue(now);
   }
 
-  /** Calls `afterEach` after each message. So the events that are taken there fit the present state. */
-  receive(frame: StorePart, now: Now, afterEach: () => void = () => {}): void {
+  /**
+   * A part of a store's frame, and the key that the frame names. Calls `afterEach` after each message. So the
+   * events that are taken there fit the present state.
+   */
+  receive(frame: StorePart, now: Now, afterEach: () => void = () => {}, key = ''): void {
     const { partition, epoch } = frame;
+    if (frame.messages[0]?.kind === 'disowned') {
+      if (this.routes.disowned(partition, key)) this.goRound(partition, now);
+      return;
+    }
     const owner = this.state.leases.received(partition, epoch);
     if (owner === 'stale') {
       this.counters.staleFrames++;
       return;
     }
+    this.routes.heard(partition, key);
     for (const message of frame.messages) {
       // A store speaks only for the sessions of its partition.
       if ('session' in message && partitionOf(message.session, this.parameters.partitions) !== partition)
@@ -187,6 +205,7 @@ export class HolderMachine {
         case 'revoked':
           this.changes.revoked(message.session, message.token, partition, now);
           break;
+        case 'disowned':
         case 'mismatch': // for a holder of another version, which reads no more than the head of its frame
       }
       afterEach();
@@ -236,6 +255,11 @@ export class HolderMachine {
     return this.changes.tooLarge(change);
   }
 
+  /** Sends the message that takes the place of one that is too large. */
+  sendInstead(partition: number, message: Commit): void {
+    this.state.send(partition, message);
+  }
+
   /**
    * Tells each store the uses that it must know, and that this holder leaves and holds nothing (rule 3). No lock may be in
    * use any more, and no change buffered.
@@ -244,6 +268,23 @@ export class HolderMachine {
     this.changes.flushWhatLeaves();
     this.renewals.touchBeforeLeave(now);
     for (const partition of this.state.leases.known()) this.state.send(partition, { kind: 'leave' });
+  }
+
+  /** A frame to the own queue of the store with this key came back. */
+  returned(key: string, now: Now): void {
+    for (const partition of this.routes.returned(key)) this.goRound(partition, now);
+  }
+
+  /** What went to a store that does not read it is sent again, to the partition's queue (rule 22). */
+  private goRound(partition: number, now: Now): void {
+    for (const session of this.state.unanswered)
+      if (session.partition === partition) this.changes.repeat(session, now, 0);
+    this.renewals.renew(partition, now);
+  }
+
+  /** The same by the ways that the messages go. */
+  takeTurn(now: Now): HolderTurn {
+    return this.routes.split(this.takeMessages(), (partition) => this.epochOf(partition), now.mono);
   }
 
   /** Messages by partition, in order, since the last call. */

@@ -15,6 +15,8 @@ export interface HeldGrant {
   readonly acknowledged: number;
   /** The store asked for the lock back, since others wait. */
   readonly recalled: boolean;
+  /** The lock goes from holder to holder: it is given back when no scope uses it (rule 23). */
+  readonly untilIdle: boolean;
   readonly attributes: ReadonlyMap<string, HeldAttribute>;
   /** The user of the lock sets this when the session is used (rule 15). */
   used: boolean;

@@ -34,8 +34,9 @@ export class Changes {
     const isRepeated = rules.placeOf(release.seq, grant.seq) === 'repeated';
     if (!isRepeated && !this.apply(session, release, grant, queue, now)) return;
     counters.releases++;
-    this.confirm(queue, release);
+    // The next holder waits for the grant. So it is sent before the answer to this one.
     this.grants.end(session, grant, now);
+    this.confirm(queue, release);
   }
 
   /** Leaves only a tombstone. It refuses all requests for the session (rule 14). */
@@ -100,11 +101,11 @@ export class Changes {
     const revoked = grant?.revoked && grant.holder === holder && sameToken(grant.token, token) && grant;
     const ended = revoked || session.ended(holder, token);
     this.state.counters.repeats++;
+    // A holder that gives back a revoked lock does not use it any more.
+    if (revoked && kind !== 'commit') this.grants.end(session, revoked, now);
     if (this.state.rules.wasApplied(change, ended)) this.confirm(queue, change);
     else if (ended) this.state.refuse(queue, change, 'ended', { appliedThrough: ended.seq });
     else this.state.refuse(queue, change, 'outcome-unknown');
-    // A holder that gives back a revoked lock does not use it any more.
-    if (revoked && kind !== 'commit') this.grants.end(session, revoked, now);
   }
 
   private confirm(queue: string, { kind, session, token, seq }: Commit | Release | Destroy): void {

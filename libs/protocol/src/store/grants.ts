@@ -24,6 +24,7 @@ export class Grants {
     const token: Token = [this.state.epoch, ++this.granted];
     const { request, create } = acquire;
     const grant: GrantRecord = { token, holder, request, queue, seq: 0, revoked: false };
+    this.countPass(session, holder, now);
     this.state.change(session, () => session.begin(grant, create, now.wall));
     this.state.counters.grants++;
     this.send(session, grant, acquire, queue, now);
@@ -42,13 +43,26 @@ export class Grants {
   ): void {
     const { token, request, seq } = grant;
     const { id, record } = session;
-    const contended = this.state.waiters.of(session).length > 0;
+    const { parameters, rules, waiters } = this.state;
+    const isWaitedFor = waiters.of(session).length > 0;
+    const untilIdle = rules.isPassedOn(session.passes, parameters.turnMs);
+    // A holder that had its turn is asked back by a repeated grant, too.
+    const contended = isWaitedFor && (!untilIdle || session.recalledAt !== undefined);
     if (contended) this.recalls.begin(session, now);
-    const { rules } = this.state;
     const copy = known && rules.trustsCopy(record!, known) ? known : undefined;
     const { set, keep } = session.since((version) => copy !== undefined && rules.isInCopy(version, copy));
     const head = { kind: 'grant', session: id, request, token, mode, version: record!.version } as const;
-    this.state.outputs.send(queue, { ...head, seq, set, keep, contended });
+    this.state.outputs.send(queue, { ...head, seq, set, keep, contended, ...(untilIdle && { untilIdle }) });
+    if (isWaitedFor && !contended) this.recalls.ask(session, now);
+  }
+
+  /** Counts whether the lock goes from holder to holder (rule 23). */
+  private countPass(session: SessionState, holder: string, { mono }: Now): void {
+    const { granted } = session;
+    session.granted = { at: mono, holder };
+    if (!granted) return;
+    const { rules } = this.state;
+    session.passes = rules.passesAfter(session.passes, granted.holder === holder, mono - granted.at);
   }
 
   /** The lock goes to the first waiter that may have it (rule 2). */
@@ -56,6 +70,7 @@ export class Grants {
     const { parameters, waiters } = this.state;
     this.state.change(session, () => session.end(grant, parameters.endedGrants));
     this.recalls.unwatch(session);
+    this.recalls.forgetTurn(session);
     this.expiry.removeIfOver(session, now);
     for (let next; (next = waiters.next(session, now.mono));) {
       const { acquire, holder, queue } = next;

@@ -136,7 +136,7 @@ describe('rule 10: a store', () => {
     expect(store.echoes).toHaveLength(1);
     store.hear('a', renew(2));
     expect(store.echo()).toEqual([]);
-    expect(store.hear('a', emptyRelease([1, 1]))).toEqual(['a: released s 1.1', 'b: grant s #1 1.2']);
+    expect(store.hear('a', emptyRelease([1, 1]))).toEqual(['b: grant s #1 1.2', 'a: released s 1.1']);
   });
 
   it("grants a dead holder's lock when the echo comes back", () => {

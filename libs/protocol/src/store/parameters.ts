@@ -26,6 +26,11 @@ export interface StoreParameters extends HolderLeaseParameters {
    */
   readonly waitersPerSession: number;
   readonly waitersPerPartition: number;
+  /**
+   * The longest turn with a lock that goes from holder to holder, in milliseconds. 0 means that each holder is
+   * asked back at once (rule 23).
+   */
+  readonly turnMs: number;
   /** How many ended grants of each session are remembered (rule 6). */
   readonly endedGrants: number;
   /** How long a session is kept after its last touch, in milliseconds (rule 15). */

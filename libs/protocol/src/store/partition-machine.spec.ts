@@ -23,8 +23,8 @@ describe('granting', () => {
     store.hear('a', acquire(1));
     expect(store.hear('b', acquire(7))).toEqual(['a: recall s 1.1']);
     expect(store.hear('c', acquire(4))).toEqual([]);
-    expect(store.hear('a', release([1, 1], 1))).toEqual(['a: released s 1.1', 'b: grant s #7 1.2 contended']);
-    expect(store.hear('b', release([1, 2], 1))).toEqual(['b: released s 1.2', 'c: grant s #4 1.3']);
+    expect(store.hear('a', release([1, 1], 1))).toEqual(['b: grant s #7 1.2 contended', 'a: released s 1.1']);
+    expect(store.hear('b', release([1, 2], 1))).toEqual(['c: grant s #4 1.3', 'b: released s 1.2']);
   });
 
   it('rule 2: a holder that asks again while it waits has one place in the queue, the newer one', () => {
@@ -61,7 +61,7 @@ describe('granting', () => {
     store.hear('b', acquire(1));
     store.hear('c', acquire(1));
     const answers = store.hear('a', release([1, 1], 1));
-    expect(answers).toEqual(['a: released s 1.1', 'b: grant s #1 1.2 contended']);
+    expect(answers).toEqual(['b: grant s #1 1.2 contended', 'a: released s 1.1']);
     expect(store.hear('d', acquire(1)), 'no second recall').toEqual([]);
   });
 
@@ -102,7 +102,7 @@ describe('granting', () => {
   it('rule 12: a grant is sent again for no other request than its own', () => {
     store.hear('a', acquire(1));
     expect(store.hear('a', acquire(2)), 'the holder knows nothing of 1.1').toEqual(['a: recall s 1.1']);
-    expect(store.hear('a', emptyRelease([1, 1]))).toEqual(['a: released s 1.1', 'a: grant s #2 1.2']);
+    expect(store.hear('a', emptyRelease([1, 1]))).toEqual(['a: grant s #2 1.2', 'a: released s 1.1']);
   });
 
   it('rule 2: a repeat updates the queue, the deadline and the known copy', () => {
@@ -209,7 +209,7 @@ describe('waiting', () => {
     expect(store.settled).toEqual([2]);
     store.wait(200);
     expect(store.machine.nextDeadline).toBe(500);
-    expect(store.hear('a', release([1, 1], 1))).toEqual(['a: released s 1.1', 'c: grant s #1 1.2']);
+    expect(store.hear('a', release([1, 1], 1))).toEqual(['c: grant s #1 1.2', 'a: released s 1.1']);
   });
 
   it('rule 2: a waiter whose time is over is skipped even before the machine looked at its deadlines', () => {

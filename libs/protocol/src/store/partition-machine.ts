@@ -91,6 +91,15 @@ export class PartitionMachine {
   }
 
   /**
+   * A part that came through the store's own queue. It may be older than what came through the partition's.
+   * So it does not change where its holder is reached (rule 22).
+   */
+  receiveDirect(part: HolderPart, delivery: number, now: Now): void {
+    const queue = this.state.holders.queueOf(part.holder) ?? part.queue;
+    this.receive({ ...part, queue }, delivery, now);
+  }
+
+  /**
    * A frame from a session's own queue. It has one acquire, which may be old. It is no sign that its holder
    * lives (rule 21).
    */
@@ -122,8 +131,8 @@ export class PartitionMachine {
   due(named: readonly { readonly session: string; readonly expires: number }[], now: Now): boolean {
     let isAnyGone = false;
     for (const { session: id, expires } of named) {
-      const session = this.state.sessions.peek(id);
-      if (!session) continue;
+      if (!this.state.sessions.has(id)) continue;
+      const session = this.state.sessions.use(id);
       session.indexedAt(expires);
       if (session.record) this.grants.expire(session, now);
       else this.state.outputs.write(session);
@@ -140,6 +149,7 @@ export class PartitionMachine {
     const { holders, waiters } = this.state;
     if (this.isLooking) holders.hearing.woke(this.nextLook, now);
     this.lookedAt = now.mono;
+    this.endTurns(now);
     waiters.tick(now.mono);
     for (const session of [...waiters.sessions()]) {
       // A message to the holder shows whether its queue still exists.
@@ -149,6 +159,11 @@ export class PartitionMachine {
     for (const session of [...this.recalls.watched]) this.grants.review(session, now);
     if (this.state.rules.isTimedOut(this.queues.nextDeadline, now.mono))
       this.queues.sweep((id) => this.isWaitedFor(id), now);
+  }
+
+  /** Asks for the locks back whose holders had their turn (rule 23). It costs nothing when there are none. */
+  endTurns(now: Now): void {
+    this.recalls.endTurns(now);
   }
 
   /** A message to this queue came back. The holder's queue is gone. */
@@ -168,7 +183,8 @@ export class PartitionMachine {
   get nextDeadline(): number {
     const { nextDeadline } = this.queues;
     if (!this.looks) return nextDeadline;
-    return Math.min(this.state.waiters.nextDeadline, this.nextLook, nextDeadline);
+    const { nextTurnEnd } = this.recalls;
+    return Math.min(this.state.waiters.nextDeadline, this.nextLook, nextTurnEnd, nextDeadline);
   }
 
   /** All outputs since the last flush. */
@@ -184,8 +200,13 @@ export class PartitionMachine {
     this.isLooking = this.looks;
   }
 
+  /** How many bytes of memory the sessions take, about. */
+  get bytes(): number {
+    return this.state.sessions.bytes;
+  }
+
   /**
-   * Removes sessions without waiters from memory, least recently used first, until the rest fits `bytes`. The
+   * Packs and removes sessions without waiters, least recently used first, until the rest fits `bytes`. The
    * driver calls it only after a flush is persisted.
    */
   evict(bytes: number): void {
@@ -212,7 +233,7 @@ export class PartitionMachine {
     const { outputs, sessions, waiters } = this.state;
     return {
       ...this.snapshot(),
-      values: sessions.values(),
+      weights: sessions.weights(),
       watched: this.recalls.watched.size,
       lines: waiters.lengths(),
       outputs: outputs.memory(),

@@ -12,6 +12,9 @@ import type { SessionState } from './session-state.js';
 export class Recalls {
   /** Revoked sessions that may still be in use, and sessions that are due and held. */
   private readonly watchedSessions = new Set<SessionState>();
+  /** Waited-for sessions whose holders have a turn, with the end of it by the monotonic clock (rule 23). */
+  private readonly turns = new Map<SessionState, number>();
+  private firstTurnEnd = Infinity;
   /** Sessions with a recall that is not sent yet. */
   private readonly unsent = new Set<SessionState>();
 
@@ -29,10 +32,43 @@ export class Recalls {
     this.watchedSessions.delete(session);
   }
 
+  /** Asks for the lock back, now or when its holder's turn is over (rules 4 and 22). */
+  ask(session: SessionState, now: Now): void {
+    const end = this.turnEnd(session, now);
+    if (end <= now.mono) return this.recall(session, now);
+    this.turns.set(session, end);
+    this.firstTurnEnd = Math.min(this.firstTurnEnd, end);
+  }
+
+  /** Asks for the locks back whose holders had their turn. The caller calls it at `nextTurnEnd` or later. */
+  endTurns(now: Now): void {
+    if (now.mono < this.firstTurnEnd) return;
+    this.firstTurnEnd = Infinity;
+    for (const [session, end] of this.turns) {
+      if (end > now.mono) {
+        this.firstTurnEnd = Math.min(this.firstTurnEnd, end);
+        continue;
+      }
+      this.turns.delete(session);
+      if (this.state.waiters.of(session).length > 0) this.recall(session, now);
+    }
+  }
+
+  /** No turn ends before this, by the monotonic clock. */
+  get nextTurnEnd(): number {
+    return this.turns.size > 0 ? this.firstTurnEnd : Infinity;
+  }
+
+  /** Nobody waits for the holder's turn to end any more. */
+  forgetTurn(session: SessionState): void {
+    this.turns.delete(session);
+  }
+
   /** Asks for the lock back. Does so again when a waiter repeats its request (rule 4). */
   recall(session: SessionState, now: Now): void {
     const { id, grant } = session;
     const { counters, outputs } = this.state;
+    this.turns.delete(session);
     if (!grant || grant.revoked) return;
     if (session.recalledAt === undefined) counters.recalls++;
     this.begin(session, now);
@@ -80,6 +116,16 @@ export class Recalls {
     this.watch(session);
     const { id } = session;
     outputs.send(this.state.queueOf(grant), { kind: 'revoked', session: id, token: grant.token, why });
+  }
+
+  /** When the holder is asked back, by the monotonic clock. It is in the past when it has no turn. */
+  private turnEnd(session: SessionState, now: Now): number {
+    const { parameters, rules, waiters } = this.state;
+    const line = waiters.of(session);
+    if (!session.granted || line.length === 0 || !rules.isPassedOn(session.passes, parameters.turnMs))
+      return -Infinity;
+    const restMs = line[0]!.deadline - now.mono;
+    return session.granted.at + rules.turnMsFor(parameters.turnMs, line.length, restMs);
   }
 
   /** Whether a revoked grant certainly is not in use any more. */

@@ -62,7 +62,7 @@ export class Requests {
     if (!this.hasRoom(session, acquire, queue)) return;
     const deadline = now.mono + acquire.waitMs;
     waiters.join(session, { holder, request: acquire.request, delivery, acquire, queue, deadline });
-    if (session.recalledAt === undefined && !holders.hasLeft(grant.holder)) this.recalls.recall(session, now);
+    if (session.recalledAt === undefined && !holders.hasLeft(grant.holder)) this.recalls.ask(session, now);
     this.grants.review(session, now);
   }
 

@@ -35,6 +35,16 @@ const maxAheadMs = 24 * 3_600_000;
 /** An acquire that was put into a queue so long ago has come, or will never, in milliseconds. */
 const unheardMs = 250;
 
+/** A lock that another holder wants so soon after its grant goes from holder to holder, in milliseconds. */
+const soonMs = 100;
+/** So often in a row makes it so. A count is not higher than `maxPasses`, so that it ends as soon. */
+const minPasses = 2;
+const maxPasses = 4;
+/** All that wait for a session have had a turn in about this time, in milliseconds. */
+const roundMs = 200;
+/** A turn takes no more than this share of the time that the next waiter has left. */
+const waitShare = 1 / 4;
+
 /** The epochs of a store's claim of a partition: the new one, and the one before it. */
 export interface ClaimedEpochs {
   readonly epoch: number;
@@ -228,6 +238,22 @@ export const storeRules = {
     if (!record || !create || create.size === 0) return false;
     return record.grant?.holder === holder || record.ended.some((ended) => ended.holder === holder);
   },
+
+  /**
+   * Rule 23: how often in a row the lock has soon gone to another holder. A holder that asks again before all
+   * others gave it back too early.
+   */
+  passesAfter: (passes: number, isSameHolder: boolean, heldMs: number): number => {
+    if (isSameHolder) return Math.max(0, passes - 1);
+    return heldMs < soonMs ? Math.min(maxPasses, passes + 1) : 0;
+  },
+
+  /** Rule 23: whether a holder gives the lock back by itself when no scope uses it. */
+  isPassedOn: (passes: number, turnMs: number): boolean => turnMs > 0 && passes >= minPasses,
+
+  /** Rule 23: how long the holder of such a lock is not asked back. `restMs` is the next waiter's time. */
+  turnMsFor: (turnMs: number, waiting: number, restMs: number): number =>
+    Math.min(turnMs, roundMs / waiting, restMs * waitShare),
 
   /** Rule 21: whether the acquire of a knock will not come out of the session's queue any more. */
   mustPutAgain: (

@@ -68,7 +68,7 @@ describe('rule 21: an acquire out of its queue', () => {
     expect(store.settled).toEqual([1]);
     store.hearQueued('b', acquire(7));
     expect(store.settled).toEqual([]);
-    expect(store.hear('a', release([1, 1], 1))).toEqual(['a: released s 1.1', 'b: grant s #7 1.2']);
+    expect(store.hear('a', release([1, 1], 1))).toEqual(['b: grant s #7 1.2', 'a: released s 1.1']);
     expect(store.settled).toContain(2);
   });
 

@@ -42,8 +42,6 @@ type Change = Extract<HolderMessage, { kind: 'commit' | 'release' | 'destroy' }>
 type Grant = Extract<StoreMessage, { kind: 'grant' }>;
 type Renewed = Extract<StoreMessage, { kind: 'renewed' }>;
 
-const entryBytes = 600;
-
 export class HostileChecker {
   private readonly tokens = new Map<string, Token>();
   private readonly versions = new Map<string, Version>();
@@ -99,7 +97,7 @@ export class HostileChecker {
    * again must be gone.
    */
   memory(store: PartitionMachine, unsettled: number, evicted = true): void {
-    const { waiting, contended, sessions, queues, bytes, lines, values, watched, outputs } = store.memory();
+    const { waiting, contended, sessions, queues, bytes, lines, weights, watched, outputs } = store.memory();
     demand(waiting === lines.reduce((sum, length) => sum + length, 0), 'waiters are counted wrongly');
     demand(waiting <= this.rules.waitersPerPartition, `${waiting} wait`);
     demand(
@@ -114,7 +112,7 @@ export class HostileChecker {
       outputs.open === kept,
       `${outputs.open} deliveries are open for ${waiting} waiters and ${queues} queues`,
     );
-    const counted = values.reduce((sum, valueBytes) => sum + entryBytes + valueBytes, 0);
+    const counted = weights.reduce((sum, weight) => sum + weight, 0);
     demand(bytes === counted, `${bytes} bytes are said to be in memory, not ${counted}`);
     const needed = contended + watched;
     if (evicted) demand(sessions <= needed, `${sessions} sessions are in memory, and ${needed} needed`);

@@ -61,6 +61,7 @@ function shownRest(message: HolderMessage | StoreMessage): string[] {
   if ('keep' in message && message.keep.length > 0) parts.push(`keep ${message.keep.join(' ')}`);
   if ('removed' in message && message.removed.length > 0) parts.push(`delete ${message.removed.join(' ')}`);
   if ('contended' in message && message.contended) parts.push('contended');
+  if ('untilIdle' in message && message.untilIdle) parts.push('until idle');
   if ('recalled' in message)
     for (const [id, token] of message.recalled) parts.push(`recalled ${id} ${token.join('.')}`);
   return parts;

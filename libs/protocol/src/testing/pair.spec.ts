@@ -32,8 +32,8 @@ describe('a handoff', () => {
       'b: acquire s #1',
       'store → a: recall s 1.1',
       'a: release s 1.1 seq 2 {cart=2}',
-      'store → a: released s 1.1',
       'store → b: grant s #1 1.2 {cart=2}',
+      'store → a: released s 1.1',
     ]);
     expect(b.sees('s')).toEqual({ cart: '2' });
   });
@@ -49,13 +49,13 @@ describe('a handoff', () => {
     expect(pair.told()).toEqual([
       'a: release s 1.1 seq 1 {cart=1}',
       'a: acquire s #2 knows 1.1.1',
-      'store → a: released s 1.1',
       'store → b: grant s #1 1.2 {cart=1}',
+      'store → a: released s 1.1',
       'store → b: recall s 1.2',
     ]);
     b.release('s', { user: 'u' });
     pair.run();
-    expect(pair.told().at(-1)).toBe('store → a: grant s #2 1.3 {user=u} keep cart');
+    expect(pair.told().at(-2)).toBe('store → a: grant s #2 1.3 {user=u} keep cart');
     expect(a.sees('s')).toEqual({ cart: '1', user: 'u' });
   });
 });
@@ -130,11 +130,11 @@ describe('loss', () => {
     a.release('s');
     pair.run();
     expect(pair.told().slice(-5)).toEqual([
-      'store → a: released s 1.1',
       'store → b: grant s #1 1.2 contended',
+      'store → a: released s 1.1',
       'b: release s 1.2 seq 0',
-      'store → b: released s 1.2',
       'store → c: grant s #1 1.3',
+      'store → b: released s 1.2',
     ]);
   });
 

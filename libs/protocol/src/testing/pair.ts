@@ -30,6 +30,7 @@ export const testParameters: StoreParameters & HolderParameters = {
   partitions: 1,
   leaseMs: 5_000,
   recallTimeoutMs: 10_000,
+  turnMs: 0,
   unreachableHolder: 'wait-for-lease',
   ttlMs: 3_600_000,
   tombstoneMs: 2_400_000,

@@ -28,6 +28,7 @@ const onWire: Readonly<Record<string, unknown>> = {
   ageMs: 15,
   version: [31, 32, 33],
   contended: true,
+  untilIdle: true,
   leaseMs: 16,
   ttlMs: 17,
   partitions: 18,

@@ -109,8 +109,8 @@ describe('the format', () => {
 
   it('of a frame from a store is this, byte by byte', () => {
     expect(hex(encodeStoreFrame(storeFrame))).toBe(
-      '9503a17303a16b929303ce00011170929a01a173079201cd012ca96578636c757369766593' +
-        '0102030092a161c4017891a162c39807a173a3676170c09201cd012c0402c0930400919109',
+      '9503a17303a16b929303ce00011170929b01a173079201cd012ca96578636c757369766593' +
+        '0102030092a161c4017891a162c3c09807a173a3676170c09201cd012c0402c0930400919109',
     );
   });
 
@@ -236,6 +236,7 @@ const anyStoreMessage: {
     set: values,
     keep: names,
     contended: fc.boolean(),
+    untilIdle: fc.option(fc.boolean(), { nil: undefined }),
   }),
   recall: fc.record({ kind: kind('recall'), session: id, token }),
   committed: fc.record({ kind: kind('committed'), session: id, token, seq: count }),

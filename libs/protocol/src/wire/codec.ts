@@ -167,6 +167,7 @@ const storeMessages: Table<StoreMessage> = {
       set: field.values,
       keep: field.names,
       contended: field.flag,
+      untilIdle: field.optional(field.flag),
     },
   },
   recall: { code: 2, fields: { session: field.id, token: field.token } },

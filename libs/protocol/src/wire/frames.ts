@@ -5,7 +5,12 @@
  * and empty releases before it, since its answer shows that the store received them (rule 12).
  */
 import { limits } from './limits.js';
-import type { HolderMessage, Part, StoreMessage } from './messages.js';
+import type { Acquire, HolderMessage, Knock, Part, StoreMessage } from './messages.js';
+
+/** Requests stand in order, and a next owner gets them again. All else follows a grant (rule 22). */
+export function isRequest(message: HolderMessage | StoreMessage): message is Acquire | Knock {
+  return message.kind === 'acquire' || message.kind === 'knock';
+}
 
 /** No frame grows far beyond `maxBytes` either. A single message that is larger goes alone. */
 export function intoFrames<M extends HolderMessage | StoreMessage>(
@@ -31,7 +36,7 @@ class Frames<M extends HolderMessage | StoreMessage> {
 
   add(message: M, part: Part<M>): void {
     const size = sizeOf(message);
-    const parks = message.kind === 'acquire' || message.kind === 'knock' ? message.kind : undefined;
+    const parks = isRequest(message) ? message.kind : undefined;
     const isLarge = this.bytes + size > this.targetBytes && !isBoundToNext(this.last);
     const isFullOfParts = this.from !== part && this.done.at(-1)?.length === limits.frameParts;
     const isFull = isFullOfParts || this.count >= limits.frameMessages;

@@ -176,6 +176,11 @@ export interface Grant {
   readonly keep: readonly string[];
   /** Others wait already. The grant is a recall, too (rule 4). */
   readonly contended: boolean;
+  /**
+   * The lock goes from holder to holder. So its holder gives it back as soon as no scope uses it, without a
+   * recall (rule 23).
+   */
+  readonly untilIdle?: boolean | undefined;
 }
 
 /** Asks for the lock back, because another holder waits. */

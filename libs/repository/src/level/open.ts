@@ -1,19 +1,21 @@
 /** Opens LevelDB, checks its lock, and writes a batch. */
-import type { ClassicLevel } from 'classic-level';
+import type { ClassicLevel, OpenOptions } from 'classic-level';
 import { explained } from './directory.js';
 import type { Rows } from './rows.js';
 import { InUseError } from '../repository.js';
 
 export type Level = ClassicLevel<string, Uint8Array>;
 
+type LevelOptions = Pick<
+  OpenOptions,
+  'createIfMissing' | 'errorIfExists' | 'cacheSize' | 'writeBufferSize' | 'maxOpenFiles'
+>;
+
 /**
  * Loads LevelDB when it is used, so that an embedded application without a directory may be bundled without
  * it. The options are given here, since the database begins to open at once.
  */
-export async function makeLevel(
-  place: string,
-  options: { createIfMissing?: boolean; errorIfExists?: boolean } = {},
-): Promise<Level> {
+export async function makeLevel(place: string, options: LevelOptions = {}): Promise<Level> {
   const { ClassicLevel } = await import('classic-level');
   return new ClassicLevel(place, { keyEncoding: 'utf8', valueEncoding: 'view', ...options });
 }

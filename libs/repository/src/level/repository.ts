@@ -47,6 +47,10 @@ export interface LevelRepositorySettings extends Partial<BatchLimits> {
   readonly directory?: string;
   /** What an acknowledged `apply` survives: the death of the `process`, or the loss of power too (`disk`). */
   readonly durability?: 'process' | 'disk';
+  /** The memory of LevelDB for blocks of its tables. */
+  readonly cacheBytes?: number;
+  /** The memory of LevelDB for what is in no table yet. It has two of them while one is written. */
+  readonly writeBufferBytes?: number;
   /** With `process`: the longest that a write waits for the disk. */
   readonly syncEveryMs?: number;
   /**
@@ -64,11 +68,19 @@ export interface LevelRepositorySettings extends Partial<BatchLimits> {
 export const levelDefaults: Required<LevelRepositorySettings> = {
   directory: './data',
   durability: 'process',
+  cacheBytes: 8 * 1_048_576,
+  writeBufferBytes: 4 * 1_048_576,
   syncEveryMs: 1_000,
   checkEveryMs: 1_000,
   acceptOlderData: false,
   ...defaultBatchLimits,
 };
+
+/**
+ * LevelDB maps the tables that it has open into memory, 2 MiB each. It takes no smaller number than this, of
+ * which 64 are tables.
+ */
+const maxOpenFiles = 74;
 
 /** How many sessions one `load` reads at a time. More would keep writes from Node's few I/O threads. */
 const READS_AT_ONCE = 16;
@@ -278,8 +290,12 @@ export class LevelRepository implements SessionRepository {
 
   private async readSessions(partition: number, ids: readonly string[]): Promise<Map<string, StoredSession>> {
     const sessions = new Map<string, StoredSession>();
-    for (let i = 0; i < ids.length; i += READS_AT_ONCE) {
-      const reads = ids.slice(i, i + READS_AT_ONCE).map(async (id) => {
+    // A session has a head. To look for all heads at once costs much less than a range for each new session.
+    const heads = ids.map((id) => keys.head(partition, id));
+    const isThere = await this.read((level) => level.hasMany(heads));
+    const stored = ids.filter((_, at) => isThere[at]);
+    for (let i = 0; i < stored.length; i += READS_AT_ONCE) {
+      const reads = stored.slice(i, i + READS_AT_ONCE).map(async (id) => {
         const range = keys.session(partition, id);
         const session = sessionOf(range.gte, await this.read((level) => level.iterator(range).all()));
         if (session) sessions.set(id, session);
@@ -332,7 +348,8 @@ export class LevelRepository implements SessionRepository {
   private async mount(): Promise<void> {
     let level: Level | undefined;
     try {
-      level = await makeLevel(this.place);
+      const { cacheBytes: cacheSize, writeBufferBytes: writeBufferSize } = this.settings;
+      level = await makeLevel(this.place, { cacheSize, writeBufferSize, maxOpenFiles });
       await level.open();
       await this.owner.settle();
       await this.readOwnership(level);
