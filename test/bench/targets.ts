@@ -41,7 +41,9 @@ interface Field {
   roundsOf(name: string): Rounds | undefined;
 }
 
-/** What the target compares with: nothing when that has not run, and no rounds when it is the figure itself. */
+/**
+ * What the target compares with: nothing when that has not run, and no rounds when it is the figure itself.
+ */
 function otherOf(
   { against, inCase }: Target,
   metric: Metric,

@@ -29,7 +29,7 @@ export interface Accepted {
 type Named = Pick<Mutant, 'file' | 'text' | 'mutation' | 'nth'>;
 
 /** The same mutant in another run, also when its line has moved. */
-export const keyOf = ({ file, text, mutation, nth }: Named) => [file, text, mutation, nth].join('\n');
+const keyOf = ({ file, text, mutation, nth }: Named) => [file, text, mutation, nth].join('\n');
 
 export class Report {
   private readonly outcomes = new Map<string, Outcome>();

@@ -1,6 +1,6 @@
 /**
- * A copy of the sources in JavaScript, with the mutants compiled in and the specs on the harness. It stands in
- * a temporary folder, so that a build or a test run beside it is not disturbed.
+ * A copy of the sources in JavaScript, with the mutants compiled in and the specs on the harness. It stands
+ * in a temporary folder, so that a build or a test run beside it is not disturbed.
  */
 import {
   mkdirSync,

@@ -5,6 +5,7 @@ import type { SessionRepository } from '#repository';
 import type { TraceSink } from '#trace';
 import type { BatchLoop } from './batch-loop.js';
 import type { Outbox } from './outbox.js';
+import type { PartitionIncidents } from './partition-incidents.js';
 
 export interface PartitionPorts {
   readonly repository: SessionRepository;
@@ -12,8 +13,8 @@ export interface PartitionPorts {
   readonly log: Log;
   /** Is told what the store does, where tracing is set. */
   readonly trace?: TraceSink | undefined;
-  /** Takes what there is to persist. */
   readonly loop: BatchLoop;
+  readonly incidents: PartitionIncidents;
   /** Takes what is sent and settled. */
   readonly outbox: Outbox;
   /** Sends an echo through the store's own queue. False when there is none. */

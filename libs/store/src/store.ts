@@ -26,7 +26,10 @@ import { PartitionDriver } from './partition-driver.js';
 import type { PartitionPorts, PartitionSettings } from './partition-settings.js';
 import { SessionMemory } from './session-memory.js';
 
-export interface StorePorts extends Omit<PartitionPorts, 'ended' | 'loop' | 'outbox' | 'echoDirect'> {
+export interface StorePorts extends Omit<
+  PartitionPorts,
+  'loop' | 'incidents' | 'outbox' | 'echoDirect' | 'ended'
+> {
   readonly broker: Broker;
   /** Is called when the store has to stand by. Without it the log has a line. */
   readonly standsBy?: (why: string) => void;
@@ -161,9 +164,9 @@ export class Store {
   private driver(partition: number): PartitionDriver {
     const ended = (error: Error) => this.fail(error);
     const echoDirect = (of: number, mark: number) => this.link?.echo(of, mark) ?? false;
-    const ports = { ...this.ports, loop: this.loop, outbox: this.outbox, echoDirect, ended };
-    const { incidents, settings, rules } = this;
-    const driver = new PartitionDriver(partition, ports, incidents, settings, rules);
+    const { loop, incidents, outbox } = this;
+    const ports = { ...this.ports, loop, incidents, outbox, echoDirect, ended };
+    const driver = new PartitionDriver(partition, ports, this.settings, this.rules);
     this.memory.add(driver);
     return driver;
   }

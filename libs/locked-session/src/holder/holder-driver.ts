@@ -21,7 +21,6 @@ import {
   type HolderMessage,
   type HolderParameters,
   type HolderRules,
-  type HolderTurn,
   type OtherVersion,
   type Part,
   type StoreFrame,
@@ -31,7 +30,7 @@ import type { Holder } from '../gate/holder.js';
 import { attempt, logError } from './guarded.js';
 import type { HolderPorts } from './holder-ports.js';
 import { HolderTrace } from './holder-trace.js';
-import { Silence } from './silence.js';
+import { SilenceLog } from './silence-log.js';
 import { QueueBudget, type QueueBudgetSettings } from './queue-budget.js';
 
 export interface HolderSettings extends HolderParameters, QueueBudgetSettings {
@@ -62,12 +61,12 @@ export class HolderDriver implements Holder {
   readonly machine: HolderMachine;
   private readonly trace: HolderTrace | undefined;
   private readonly budget = new QueueBudget(this.settings);
+  private readonly silence = new SilenceLog(this.ports.log, this.settings);
   private link: HolderLink | undefined;
   private queue: string | undefined;
   private flushing = false;
   private ticking = false;
   private closed = false;
-  private readonly silence: Silence;
   private onAnswered: (() => void) | undefined;
   /** The protocol version that the log has named last, and when, by the monotonic clock. */
   private toldVersion = { version: protocolVersion as number, at: -Infinity };
@@ -81,7 +80,6 @@ export class HolderDriver implements Holder {
     rules: Partial<HolderRules> = {},
   ) {
     this.machine = new HolderMachine(settings, rules);
-    this.silence = new Silence(ports.log, settings);
     this.trace = ports.trace && new HolderTrace(ports.trace);
   }
 
@@ -259,20 +257,20 @@ export class HolderDriver implements Holder {
   }
 
   private sendAll(): void {
-    const turn = this.machine.takeTurn(this.ports.clock.now());
-    if (turn.toStores.size + turn.toPartitions.length > 0) this.trace?.flush();
-    // Without a connection the messages are dropped. `connected` has the machine repeat them.
-    if (this.link && this.queue !== undefined) this.sendTurn(this.link, turn);
+    const { toStores, toPartitions } = this.machine.takeTurn(this.ports.clock.now());
+    if (toStores.size + toPartitions.length > 0) this.trace?.flush();
     if (!this.machine.awaitsAnswer) this.onAnswered?.();
-    if (this.machine.busy && this.queue !== undefined) this.silence.asked(this.ports.clock.now().mono);
+    // Without a connection the messages are dropped. `connected` has the machine repeat them.
+    const { link } = this;
+    if (!link || this.queue === undefined) return;
+    for (const [key, parts] of toStores) this.sendToStore(link, key, parts);
+    for (const part of toPartitions) this.sendToPartition(link, part);
+    if (this.machine.busy) this.silence.asked(this.ports.clock.now().mono);
   }
 
-  private sendTurn(link: HolderLink, { toStores, toPartitions }: HolderTurn): void {
-    for (const [key, all] of toStores) {
-      for (const parts of intoFrames(all, link.maxFrameBytes))
-        for (const bytes of this.encoded(parts)) link.sendToStore(key, bytes);
-    }
-    for (const part of toPartitions) this.sendToPartition(link, part);
+  private sendToStore(link: HolderLink, key: string, all: readonly Part<HolderMessage>[]): void {
+    for (const parts of intoFrames(all, link.maxFrameBytes))
+      for (const bytes of this.encoded(parts)) link.sendToStore(key, bytes);
   }
 
   private sendToPartition(link: HolderLink, part: Part<HolderMessage>): void {
@@ -376,7 +374,7 @@ export class HolderDriver implements Holder {
       const now = this.ports.clock.now();
       try {
         this.machine.tick(now);
-        if (this.queue !== undefined) this.silence.check(now.mono);
+        if (this.queue !== undefined) this.silence.note(now.mono);
       } finally {
         this.flushSoon(); // and with it the next tick
       }

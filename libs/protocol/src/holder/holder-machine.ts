@@ -14,6 +14,7 @@ import type {
   RefusalReason,
   Release,
   Renewed,
+  StoreMessage,
   StorePart,
 } from '../wire/messages.js';
 import { sameToken, type Now } from '../wire/order.js';
@@ -171,39 +172,43 @@ export class HolderMachine {
     const owner = this.hear(frame, key, now);
     if (owner === 'stale') return;
     for (const message of frame.messages) {
-      // A store speaks only for the sessions of its partition.
-      if ('session' in message && partitionOf(message.session, this.parameters.partitions) !== partition)
-        continue;
-      switch (message.kind) {
-        case 'grant':
-          this.granted(message, partition, now);
-          break;
-        case 'recall':
-          this.changes.recalled(message.session, message.token, partition);
-          break;
-        case 'renewed':
-          this.renewed(message, partition, now);
-          break;
-        case 'committed':
-          this.changes.answered(message.session, message.token, message.seq, now);
-          break;
-        case 'released':
-          this.changes.givenBack(message.session, message.token, now);
-          break;
-        case 'refused':
-          if (message.token) this.changes.refused(message, message.token, partition, now);
-          else this.requests.refused(message, now);
-          break;
-        case 'revoked':
-          this.changes.revoked(message.session, message.token, partition, now);
-          break;
-        case 'disowned':
-        case 'mismatch': // for a holder of another version, which reads no more than the head of its frame
-      }
+      this.obey(message, partition, now);
       afterEach();
     }
     this.renewals.renewAllOwing();
     if (owner === 'new' || this.requests.takeDoubt(partition)) this.renewals.renew(partition, now);
+  }
+
+  private obey(message: StoreMessage, partition: number, now: Now): void {
+    // A store speaks only for the sessions of its partition.
+    const { partitions } = this.parameters;
+    if ('session' in message && partitionOf(message.session, partitions) !== partition) return;
+    switch (message.kind) {
+      case 'grant':
+        this.granted(message, partition, now);
+        break;
+      case 'recall':
+        this.changes.recalled(message.session, message.token, partition);
+        break;
+      case 'renewed':
+        this.renewed(message, partition, now);
+        break;
+      case 'committed':
+        this.changes.answered(message.session, message.token, message.seq, now);
+        break;
+      case 'released':
+        this.changes.givenBack(message.session, message.token, now);
+        break;
+      case 'refused':
+        if (message.token) this.changes.refused(message, message.token, partition, now);
+        else this.requests.refused(message, now);
+        break;
+      case 'revoked':
+        this.changes.revoked(message.session, message.token, partition, now);
+        break;
+      case 'disowned':
+      case 'mismatch': // for a holder of another version, which reads no more than the head of its frame
+    }
   }
 
   /**
