@@ -5,7 +5,6 @@ import {
   committed,
   granted,
   recall,
-  refusedChange,
   released,
   renewed,
 } from '../testing/app-server.js';
