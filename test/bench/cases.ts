@@ -21,6 +21,8 @@ export interface Case {
   readonly isCounted?: boolean;
   /** What the app servers share is started anew for each round, so that its memory is that of one round. */
   readonly fresh?: boolean;
+  /** Memory is told so long after the load, in milliseconds. */
+  readonly settleMs?: number;
   /** How many times longer than others it runs, and its most rounds. */
   readonly lasts?: number;
   readonly maxRounds?: number;

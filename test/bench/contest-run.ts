@@ -19,6 +19,8 @@ export interface Arena {
 
 /** How often a store is killed in the row `takeover`. */
 const disturbEveryMs = 5_000;
+/** A moment's run waits for a moment: at most this many times the load's time. */
+const longestSettle = 20;
 
 export async function runRound(
   contestant: ContestantName,
@@ -61,6 +63,7 @@ async function underLoad({ members, its, prefix, pace, use, backend }: Round): P
   const counted = await Promise.all(members.map((one) => one.ask<Counted>({ do: 'load', load, ...pace })));
   end.abort();
   await disturbed;
+  if (its.settleMs !== undefined) await delay(Math.min(its.settleMs, longestSettle * pace.ms));
   const used = await use.end(counted.reduce((sum, one) => sum + one.total, 0));
   const after = await members[0]!.ask<number>({ do: 'count', sessions });
   const changes = counted.reduce((sum, one) => sum + one.changes, 0);
@@ -94,10 +97,13 @@ async function handOff({ members, its, prefix, pace, use }: Round): Promise<Meas
   }
   const seconds = (performance.now() - from) / 1_000;
   const used = await use.end(total);
+  const lost = its.isCounted
+    ? 1 + total - (await members[0]!.ask<number>({ do: 'count', sessions: [session] }))
+    : 0;
   const { length: operations } = samples;
   const max = Math.max(...samples);
   const counted = { operations, total, ownerChanges: operations, seconds, samples, max, changes: total };
-  return { ...measured([counted], 0), ...used };
+  return { ...measured([counted], lost), ...used };
 }
 
 /** What the processes of a contest use from its begin to its end. */

@@ -10,7 +10,7 @@ const ours = 'locked-session' as const;
 /** A larger heap of held sessions would be the app server's own limit. */
 const mostHeld = 100_000;
 
-/** The size of one growth's row: each value is a case. */
+/** Each value of a curve is a case. */
 const along = (curve: string, values: readonly number[], of: (x: number) => Omit<Case, 'name' | 'on'>) =>
   values.map((x): Case => ({ name: `${x.toLocaleString('en')} ${curve}`, on: { curve, x }, ...of(x) }));
 
@@ -52,6 +52,23 @@ export const growth: Row = {
       metric: 'rate',
     })),
   ],
+};
+
+/** Twice the default of STORE_CACHE_MIB, and what a store without sessions has. */
+const memoryBoundMb = 2 * 256 + 150;
+
+export const storeMemory: Row = {
+  what: 'the most memory that a store has had, until 30 s after its sessions were made and changed',
+  cases: along('sessions', [1_000, 50_000, 100_000, 200_000], (sessions) => ({
+    load: change({ atOnce: 64, sessions, pick: 'zipf', members: 1 }),
+    settings: { heldSessions: sessions },
+    contestants: [ours],
+    metric: 'storeMb',
+    targets: [{ atMost: memoryBoundMb }],
+    fresh: true,
+    settleMs: 30_000,
+    maxRounds: 1,
+  })),
 };
 
 const inLayouts = ['locked-session', 'per-session', 'quorum', 'per-session-quorum'] as const;

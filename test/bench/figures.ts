@@ -23,7 +23,11 @@ export interface Measured {
 /** Who uses CPU and memory: all app servers together, the store, and the server between them or instead. */
 export type Role = 'app' | 'store' | 'server';
 
-export type Metric = 'rate' | 'p50' | 'p95' | 'p99' | 'max' | 'ownerChanges';
+export type Metric = 'rate' | 'p50' | 'p95' | 'p99' | 'max' | 'ownerChanges' | 'storeMb';
+
+/** NaN where it is not known. */
+export const valueOf = (measured: Measured, metric: Metric): number =>
+  (metric === 'storeMb' ? measured.memory?.store : measured[metric]) ?? NaN;
 
 /** Median, least and greatest of the rounds. */
 export interface Spread {
@@ -90,5 +94,5 @@ export function exponent(points: readonly (readonly [x: number, y: number])[]): 
 
 /** Ours as a multiple of the other's, round by round: so a slow moment of the machine counts for both. */
 export function ratio(ours: readonly Measured[], others: readonly Measured[], metric: Metric): Spread {
-  return spread(ours.map((one, round) => one[metric]! / others[round]![metric]!));
+  return spread(ours.map((one, round) => valueOf(one, metric) / valueOf(others[round]!, metric)));
 }

@@ -23,7 +23,7 @@ const atOnce = 256;
 const mbPerMib = 1.048576;
 
 /** What a store may take (docs/OPERATING.md). */
-export const allowedMb = (cacheMib: number): number => (2 * cacheMib + 150) * mbPerMib;
+const allowedMb = (cacheMib: number): number => (2 * cacheMib + 150) * mbPerMib;
 
 export async function measureMemory(
   { sessions, cacheMib, watchMs }: MemoryPlan,

@@ -3,7 +3,7 @@
  * `docs/BENCHMARKS.md` has the reasons. Rows of curves stand in curves.ts.
  */
 import type { Case, Row } from './cases.js';
-import { growth, layouts } from './curves.js';
+import { growth, layouts, storeMemory } from './curves.js';
 import type { Load } from './load.js';
 
 const one = { atOnce: 1, sessions: 1, members: 1 } as const;
@@ -142,6 +142,7 @@ export const rows = {
           { metric: 'p99', against: 'limit', atMost: 2 },
         ],
         drive: 'handoff',
+        isCounted: true,
       },
     ],
   },
@@ -234,6 +235,7 @@ export const rows = {
   },
   layouts,
   growth,
+  'store-memory': storeMemory,
 } satisfies Record<string, Row>;
 
 export type RowName = keyof typeof rows;

@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path';
 import { root } from '../../scripts/processes/processes.js';
 import type { Case, Row } from './cases.js';
 import type { ContestantName } from './contestants/contestants.js';
-import { exponent, ratio, spread, type Measured, type Metric } from './figures.js';
+import { exponent, ratio, spread, valueOf, type Measured, type Metric } from './figures.js';
 import { plot, type Curve } from './plot.js';
 import { count, ms, times } from './report.js';
 import { toldOf, type BenchResult, type CaseResult } from './result.js';
@@ -135,6 +135,16 @@ const heads = [
   'the first one is',
 ];
 
+const axes: Record<Metric, string> = {
+  rate: 'operations a second',
+  p50: 'p50, in milliseconds',
+  p95: 'p95, in milliseconds',
+  p99: 'p99, in milliseconds',
+  max: 'the longest, in milliseconds',
+  ownerChanges: 'owner changes a second',
+  storeMb: 'memory of the store, in MB',
+};
+
 const told: Record<Metric, string> = {
   rate: 'operations a second',
   p50: 'p50',
@@ -142,6 +152,7 @@ const told: Record<Metric, string> = {
   p99: 'p99',
   max: 'the longest',
   ownerChanges: 'owner changes a second',
+  storeMb: 'MB of the store',
 };
 
 function cells(measured: readonly Measured[]): string {
@@ -199,9 +210,9 @@ function curvePart(
     ),
   );
   const file = `${row}-${curve.replaceAll(' ', '-')}.svg`;
-  const y = metric === 'rate' ? 'operations a second' : 'p50, in milliseconds';
+  const y = axes[metric];
   const drawn = names.map((name): Curve => {
-    const values = at(name, (one) => one[metric]);
+    const values = at(name, (one) => valueOf(one, metric));
     return { name, points: values.map(({ x, median, min, max }) => ({ x, y: median, min, max })) };
   });
   drawings.set(file, plot(drawn, { title: `${y} by ${curve}`, xLabel: curve, yLabel: y }));
@@ -240,9 +251,8 @@ function byNode(results: readonly BenchResult[]): string {
       const rounds = find(result, found.row, found.case)?.rounds;
       const ours = rounds?.[first!];
       if (!ours) return '–';
-      const { median } = spread(ours.map((one) => one[its.metric]!));
-      const figure =
-        its.metric === 'rate' || its.metric === 'ownerChanges' ? `${count(median)}/s` : ms(median);
+      const { median } = spread(ours.map((one) => valueOf(one, its.metric)));
+      const figure = figureOf(its.metric, median);
       const others = second && rounds[second];
       return others
         ? `${figure}, ${ratio(ours, others, its.metric).median.toFixed(2)} × \`${second}\``
@@ -259,6 +269,11 @@ function byNode(results: readonly BenchResult[]): string {
     `|---|---|${results.map(() => '---|').join('')}`,
     ...lines,
   ].join('\n');
+}
+
+function figureOf(metric: Metric, value: number): string {
+  if (metric === 'storeMb') return `${count(value)} MB`;
+  return metric === 'rate' || metric === 'ownerChanges' ? `${count(value)}/s` : ms(value);
 }
 
 const caseOf = ({ row, case: name }: Pick<CaseResult, 'row' | 'case'>): Case | undefined =>

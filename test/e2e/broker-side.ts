@@ -4,7 +4,13 @@
  */
 import { connect, type Channel, type ChannelModel, type ConsumeMessage } from 'amqplib';
 import { EventEmitter, on } from 'node:events';
-import { decodeHolderFrame, decodeStoreFrame, encodeHolderFrame, type HolderFrame, type StoreFrame } from '#protocol';
+import {
+  decodeHolderFrame,
+  decodeStoreFrame,
+  encodeHolderFrame,
+  type HolderFrame,
+  type StoreFrame,
+} from '#protocol';
 
 /** The messages of a frame, of all its parts. */
 export function messagesOf<M>(frame: {

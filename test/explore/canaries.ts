@@ -61,10 +61,10 @@ const holder: { readonly [Name in keyof HolderRules]: HolderRules[Name] } = {
   isAbove: () => false,
   ownerOf: () => 'same',
   agrees: () => true,
+  isTouchDue: () => false,
   goesDirect: (_isRequest, key) => key !== undefined,
   isDisowned: () => false,
   isSilent: () => false,
-  isTouchDue: () => false,
   isTurnOver: () => false,
 };
 

@@ -1,6 +1,6 @@
 /**
  * The processes that judge mutants. One measures the cases first. Then each takes mutants until none is
- * left. A process that ends in between was ended by its mutant, which counts as killed. Another takes its
+ * left. A process that ends in between was ended by its mutant, which counts as killed, and another takes its
  * place.
  */
 import { fork, type ChildProcess } from 'node:child_process';

@@ -11,8 +11,8 @@
  *   opens and closes those queues. Their frames are delivered in order, and wait unacknowledged with the turn
  *   like all others. The first frame makes the queue. A queue that nobody has used for long is removed.
  * - A store has a queue of its own beside those of partitions. A holder that knows its key sends frames
- *   there. A queue ends with its connection, with what waits in it. A frame to a key whose queue is gone comes
- *   back to the holder, or is lost. A store sends its frames to holders from there, too.
+ *   there. A queue ends with its connection, with what waits in it. A frame to a key whose queue is gone
+ *   comes back to the holder, or is lost. A store sends its frames to holders from there, too.
  * - A party may send itself an *echo* through its own queue, or through a partition's queue while it has the
  *   turn. When the echo comes back, every frame before it in the queue has been delivered. An echo comes back
  *   within its turn or connection, or never, and to no other party.

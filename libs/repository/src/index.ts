@@ -1,5 +1,6 @@
 /** The repository: its port and its adapters. */
-export { levelDefaults, LevelRepository, type LevelRepositorySettings } from './level/repository.js';
+export { LevelRepository } from './level/repository.js';
+export { levelDefaults, type LevelRepositorySettings } from './level/settings.js';
 export { checkEveryMsLimits } from './level/stamp.js';
 export { MemoryRepository } from './memory/repository.js';
 export {

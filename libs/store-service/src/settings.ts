@@ -255,7 +255,7 @@ export class StoreSettingsError extends Error {
   override name = 'StoreSettingsError';
 }
 
-/** How `STORE_CACHE_MIB` is shared out: what LevelDB does not take is for sessions, and half of it at least. */
+/** The parts of `STORE_CACHE_MIB`: what LevelDB does not take is for sessions, and half of it at least. */
 export function sharesOfCache(settings: StoreSettings) {
   const mib = settings.STORE_CACHE_MIB;
   const [cache, buffer] = [settings.STORE_LEVEL_CACHE_MIB, settings.STORE_LEVEL_WRITE_BUFFER_MIB];

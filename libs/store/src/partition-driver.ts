@@ -1,9 +1,8 @@
 /**
  * Drives one partition's state machine: receive, load, step, persist, send, acknowledge. The store's loop
  * takes what there is to persist, for all partitions at once (batch-loop.ts). What arrives meanwhile becomes
- * the next batch, so one transaction serves many frames. After a failure, or when the channel is lost, the
- * driver forgets the partition's memory. It claims the partition again when the next frame is delivered
- * (rule 13).
+ * the next batch. After a failure, or when the channel is lost, the driver forgets the partition's memory. It
+ * claims the partition again when the next frame is delivered (rule 13).
  */
 import type { Delivery, PartitionLink } from '#broker';
 import {
@@ -15,11 +14,10 @@ import {
   type StoreRules,
 } from '#protocol';
 import { disown, GoneQueues, missingIn, type Arrival, type ReceivedFrame } from './arrivals.js';
-import type { BatchedPartition, BatchLoop } from './batch-loop.js';
+import type { BatchedPartition } from './batch-loop.js';
 import { Echoes, type Way } from './echoes.js';
 import type { Receiver } from './handover.js';
 import { PartitionEpochs } from './partition-epochs.js';
-import type { PartitionIncidents } from './partition-incidents.js';
 import { DeploymentMismatchError, OtherDeploymentError, type Apply, type DueSession } from '#repository';
 import type { PartitionPorts, PartitionSettings } from './partition-settings.js';
 import { PartitionTimers } from './partition-timers.js';
@@ -74,13 +72,14 @@ export class PartitionDriver implements BatchedPartition, CachedPartition, Recei
   constructor(
     readonly partition: number,
     private readonly ports: PartitionPorts,
-    private readonly loop: BatchLoop,
-    private readonly incidents: PartitionIncidents,
     private readonly settings: PartitionSettings,
     rules: Partial<StoreRules>,
   ) {
     this.timers = new PartitionTimers(ports.clock, settings.expiryScanMs, () => this.wake());
-    this.epochs = new PartitionEpochs(partition, ports, incidents, settings, { ...storeRules, ...rules });
+    this.epochs = new PartitionEpochs(partition, ports, ports.incidents, settings, {
+      ...storeRules,
+      ...rules,
+    });
     this.trace = ports.trace && new PartitionTrace(ports.trace, partition);
   }
 
@@ -152,7 +151,7 @@ export class PartitionDriver implements BatchedPartition, CachedPartition, Recei
   /** The ownership is over. Another store may own the partition now. */
   lost(reason: string): void {
     if (this.machine) {
-      this.incidents.givenUp(this.partition, reason);
+      this.ports.incidents.givenUp(this.partition, reason);
       this.trace?.gaveUp(reason);
     }
     this.forget();
@@ -190,7 +189,7 @@ export class PartitionDriver implements BatchedPartition, CachedPartition, Recei
   }
 
   private wake(): void {
-    if (!this.isBusy && this.isDue) this.loop.add(this);
+    if (!this.isBusy && this.isDue) this.ports.loop.add(this);
   }
 
   private rest(): void {
@@ -207,9 +206,9 @@ export class PartitionDriver implements BatchedPartition, CachedPartition, Recei
   }
 
   take(): Apply | undefined {
+    const { machine, ownership } = this;
     if (this.isBusy || !this.isDue) return undefined;
     this.isBusy = true;
-    const { machine, ownership } = this;
     try {
       const loaded = machine && this.takeLoaded(machine);
       if (loaded) return this.batch(machine, ownership, loaded);
@@ -295,7 +294,7 @@ export class PartitionDriver implements BatchedPartition, CachedPartition, Recei
 
   /** The batch is persisted: it is sent. */
   private conclude(machine: PartitionMachine, outputs: StoreOutputs, mono: number): void {
-    if (this.failures > 0) this.incidents.served(this.partition);
+    if (this.failures > 0) this.ports.incidents.served(this.partition);
     this.failures = 0;
     this.send(machine.epoch, outputs);
     this.direct.clear();
@@ -391,7 +390,7 @@ export class PartitionDriver implements BatchedPartition, CachedPartition, Recei
     const { retryMinMs, retryMaxMs } = this.settings;
     const delayMs = Math.min(retryMaxMs, retryMinMs * 2 ** this.failures++);
     const reason = error instanceof Error ? error.message : String(error);
-    this.incidents.failed(this.partition, reason);
+    this.ports.incidents.failed(this.partition, reason);
     this.trace?.gaveUp(reason);
     await new Promise<void>((resolve) => this.ports.clock.after(delayMs, resolve));
     if (ownership !== this.ownership) return;

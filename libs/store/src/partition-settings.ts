@@ -3,7 +3,9 @@ import type { Clock, Log } from '#broker';
 import type { StoreParameters } from '#protocol';
 import type { SessionRepository } from '#repository';
 import type { TraceSink } from '#trace';
+import type { BatchLoop } from './batch-loop.js';
 import type { Outbox } from './outbox.js';
+import type { PartitionIncidents } from './partition-incidents.js';
 
 export interface PartitionPorts {
   readonly repository: SessionRepository;
@@ -11,6 +13,8 @@ export interface PartitionPorts {
   readonly log: Log;
   /** Is told what the store does, where tracing is set. */
   readonly trace?: TraceSink | undefined;
+  readonly loop: BatchLoop;
+  readonly incidents: PartitionIncidents;
   /** Takes what is sent and settled. */
   readonly outbox: Outbox;
   /** Sends an echo through the store's own queue. False when there is none. */

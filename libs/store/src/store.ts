@@ -13,7 +13,6 @@ import {
   partitionHash,
   protocolVersion,
   type HolderFrame,
-  type HolderPart,
   type OtherVersion,
   type StoreRules,
 } from '#protocol';
@@ -27,7 +26,10 @@ import { PartitionDriver } from './partition-driver.js';
 import type { PartitionPorts, PartitionSettings } from './partition-settings.js';
 import { SessionMemory } from './session-memory.js';
 
-export interface StorePorts extends Omit<PartitionPorts, 'ended' | 'outbox' | 'echoDirect'> {
+export interface StorePorts extends Omit<
+  PartitionPorts,
+  'loop' | 'incidents' | 'outbox' | 'echoDirect' | 'ended'
+> {
   readonly broker: Broker;
   /** Is called when the store has to stand by. Without it the log has a line. */
   readonly standsBy?: (why: string) => void;
@@ -162,9 +164,9 @@ export class Store {
   private driver(partition: number): PartitionDriver {
     const ended = (error: Error) => this.fail(error);
     const echoDirect = (of: number, mark: number) => this.link?.echo(of, mark) ?? false;
-    const ports = { ...this.ports, outbox: this.outbox, echoDirect, ended };
-    const { loop, incidents, settings, rules } = this;
-    const driver = new PartitionDriver(partition, ports, loop, incidents, settings, rules);
+    const { loop, incidents, outbox } = this;
+    const ports = { ...this.ports, loop, incidents, outbox, echoDirect, ended };
+    const driver = new PartitionDriver(partition, ports, this.settings, this.rules);
     this.memory.add(driver);
     return driver;
   }
@@ -243,8 +245,8 @@ export class Store {
 
   private received(driver: PartitionDriver, delivery: Delivery, handover: Handover): void {
     const frame = this.read(`partition ${driver.partition}`, delivery, ({ parts }) => {
-      const [{ partition, messages }, ...others] = parts as [HolderPart];
-      if (partition !== driver.partition || others.length > 0) throw new Error(otherDeployment(partition));
+      const { partition, messages } = parts[0]!;
+      if (partition !== driver.partition || parts.length > 1) throw new Error(otherDeployment(partition));
       if (delivery.session !== undefined && !isAcquireOf(delivery.session, messages))
         throw new Error(`it is no acquire of session ${delivery.session}, in whose queue it was`);
     });

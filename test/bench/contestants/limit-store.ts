@@ -26,7 +26,7 @@ await channel.assertQueue(QUEUE, { autoDelete: true });
 await channel.prefetch(prefetch);
 
 const locks = new Map<string, Lock>();
-let rows: { type: 'put'; key: string; value: Uint8Array }[] = [];
+let rows: (readonly [key: string, value: Uint8Array])[] = [];
 let answers = new Map<string, Answer[]>();
 let lastTag = 0;
 let isWriting = false;
@@ -50,7 +50,12 @@ async function writeBatches(): Promise<void> {
     const [batch, toSend] = [rows, answers];
     rows = [];
     answers = new Map();
-    if (batch.length > 0) await database.batch(batch);
+    if (batch.length > 0) {
+      // A batch that is given as an array costs several times as much.
+      const chained = database.batch();
+      for (const [key, value] of batch) chained.put(key, value);
+      await chained.write();
+    }
     for (const [holder, frame] of toSend) channel.sendToQueue(holder, pack(frame));
     channel.ack({ fields: { deliveryTag: tag } } as never, true);
   }
@@ -69,8 +74,8 @@ function handle(holder: string, ask: Ask): void {
   } else {
     const [, , n, set] = ask;
     Object.assign(lock.attributes, set);
-    rows.push({ type: 'put', key: `head ${session}`, value: pack([holder, n]) });
-    rows.push({ type: 'put', key: `state ${session}`, value: pack(set) });
+    rows.push([`head ${session}`, pack([holder, n])]);
+    rows.push([`state ${session}`, pack(set)]);
     answer(holder, ['changed', n]);
   }
 }
@@ -90,7 +95,7 @@ function grantNext(session: string, lock: Lock): void {
     if (next === undefined) return;
     lock.holder = next;
     lock.isRecalled = false;
-    rows.push({ type: 'put', key: `head ${session}`, value: pack([next, 0]) });
+    rows.push([`head ${session}`, pack([next, 0])]);
     answer(next, ['granted', session, lock.attributes]);
   }
   if (lock.waiters.length > 0 && !lock.isRecalled) {

@@ -172,9 +172,13 @@ export class GrantOrder {
     if (at >= 0) queue.splice(at, 1);
   }
 
-  /** Another owner begins with an empty queue. It is delivered in order what waited. */
+  /**
+   * Another owner begins with an empty queue. It is delivered in order what waited. The one before may still
+   * speak until it learns of its loss, which changes nothing.
+   */
   private queue(session: string, ownership: number): Place[] {
     let queue = this.queues.get(session);
+    if (queue && queue.ownership > ownership) return [];
     if (queue?.ownership !== ownership) this.queues.set(session, (queue = { ownership, queue: [] }));
     return queue.queue;
   }

@@ -1,6 +1,6 @@
 /**
- * Rule 23: a lock that goes from holder to holder. Each scene is played by the rule, and with a decision of it
- * switched off, where the harm must show.
+ * Rule 23: a lock that goes from holder to holder. Each scene is played by the rule, and with a decision of
+ * it switched off, where the harm must show.
  */
 import { describe, expect, it } from 'vitest';
 import type { LockedSessions } from '#locked-session';

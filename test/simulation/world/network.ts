@@ -79,7 +79,6 @@ class Member {
 
 /** What a member serves, as long as it is the active one. */
 interface Ownership {
-  readonly partition: number;
   readonly member: Member;
   readonly ownership: number;
 }
@@ -268,7 +267,7 @@ export class Network {
       },
       openQueue: (session) => {
         if (member.gone || member.cut) return;
-        const consumer = this.consumer(partition, member);
+        const consumer = this.consumer(member);
         member.out.carry(this.world.random.next() * this.faults.delayMs, () => {
           if (consumer.ownership === member.ownership && !member.gone) this.sessions.open(session, consumer);
         });
@@ -294,7 +293,7 @@ export class Network {
       const id = ++this.deliveries;
       const { ownership } = active;
       active.unacked.set(id, frame);
-      this.hand({ partition, member: active, ownership }, frame, undefined, () => {
+      this.hand({ member: active, ownership }, frame, undefined, () => {
         if (active.unacked.delete(id)) this.deliver(partition, queue);
       });
     }
@@ -302,7 +301,7 @@ export class Network {
 
   /** A frame travels to the owner, and its acknowledgement back. Both are lost with the channel. */
   private hand(
-    { partition, member, ownership }: Ownership,
+    { member, ownership }: Ownership,
     frame: Frame,
     session: string | undefined,
     settled: () => void,
@@ -327,12 +326,12 @@ export class Network {
   }
 
   /** The present owner, as the consumer of sessions' queues. */
-  private consumer(partition: number, member: Member) {
+  private consumer(member: Member) {
     const { ownership } = member;
     return {
       ownership,
       deliver: (session: string, frame: Frame, settled: () => void) =>
-        this.hand({ partition, member, ownership }, frame, session, settled),
+        this.hand({ member, ownership }, frame, session, settled),
       gone: (session: string) => {
         member.in.carry(this.world.random.next() * this.faults.delayMs, () =>
           member.process.run(() => {

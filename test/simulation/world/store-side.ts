@@ -1,6 +1,6 @@
 /**
- * A store at the simulated broker: its own queue, and its way to the holders. The queue ends with its channel,
- * with what waits in it (rule 22).
+ * A store at the simulated broker: its own queue, and its way to the holders. The queue ends with its
+ * channel, with what waits in it (rule 22).
  */
 import type { Delivery, StoreLink, StoreServer } from '#broker';
 import { Hop } from './hop.js';

@@ -30,6 +30,7 @@ import type { Holder } from '../gate/holder.js';
 import { attempt, logError } from './guarded.js';
 import type { HolderPorts } from './holder-ports.js';
 import { HolderTrace } from './holder-trace.js';
+import { SilenceLog } from './silence-log.js';
 import { QueueBudget, type QueueBudgetSettings } from './queue-budget.js';
 
 export interface HolderSettings extends HolderParameters, QueueBudgetSettings {
@@ -60,14 +61,12 @@ export class HolderDriver implements Holder {
   readonly machine: HolderMachine;
   private readonly trace: HolderTrace | undefined;
   private readonly budget = new QueueBudget(this.settings);
+  private readonly silence = new SilenceLog(this.ports.log, this.settings);
   private link: HolderLink | undefined;
   private queue: string | undefined;
   private flushing = false;
   private ticking = false;
   private closed = false;
-  /** Since when the store owes an answer, and whether the log says so. */
-  private askedAt: number | undefined;
-  private silenceLogged = false;
   private onAnswered: (() => void) | undefined;
   /** The protocol version that the log has named last, and when, by the monotonic clock. */
   private toldVersion = { version: protocolVersion as number, at: -Infinity };
@@ -89,7 +88,7 @@ export class HolderDriver implements Holder {
     const client: HolderClient = {
       connected: (queue) => {
         this.queue = queue;
-        this.askedAt = undefined;
+        this.silence.connected();
         this.machine.connected(this.ports.clock.now());
         this.flushSoon();
       },
@@ -208,7 +207,7 @@ export class HolderDriver implements Holder {
 
   private received(bytes: Uint8Array): void {
     this.counters.framesReceived++;
-    this.heard();
+    this.silence.heard();
     let frame: StoreFrame;
     try {
       frame = decodeStoreFrame(bytes);
@@ -260,17 +259,18 @@ export class HolderDriver implements Holder {
   private sendAll(): void {
     const { toStores, toPartitions } = this.machine.takeTurn(this.ports.clock.now());
     if (toStores.size + toPartitions.length > 0) this.trace?.flush();
+    if (!this.machine.awaitsAnswer) this.onAnswered?.();
     // Without a connection the messages are dropped. `connected` has the machine repeat them.
     const { link } = this;
-    if (link && this.queue !== undefined) {
-      for (const [key, all] of toStores) {
-        for (const parts of intoFrames(all, link.maxFrameBytes))
-          for (const bytes of this.encoded(parts)) link.sendToStore(key, bytes);
-      }
-      for (const part of toPartitions) this.sendToPartition(link, part);
-    }
-    if (!this.machine.awaitsAnswer) this.onAnswered?.();
-    if (this.machine.busy && this.queue !== undefined) this.askedAt ??= this.ports.clock.now().mono;
+    if (!link || this.queue === undefined) return;
+    for (const [key, parts] of toStores) this.sendToStore(link, key, parts);
+    for (const part of toPartitions) this.sendToPartition(link, part);
+    if (this.machine.busy) this.silence.asked(this.ports.clock.now().mono);
+  }
+
+  private sendToStore(link: HolderLink, key: string, all: readonly Part<HolderMessage>[]): void {
+    for (const parts of intoFrames(all, link.maxFrameBytes))
+      for (const bytes of this.encoded(parts)) link.sendToStore(key, bytes);
   }
 
   private sendToPartition(link: HolderLink, part: Part<HolderMessage>): void {
@@ -374,30 +374,11 @@ export class HolderDriver implements Holder {
       const now = this.ports.clock.now();
       try {
         this.machine.tick(now);
-        this.noteSilence(now.mono);
+        if (this.queue !== undefined) this.silence.note(now.mono);
       } finally {
         this.flushSoon(); // and with it the next tick
       }
     });
-  }
-
-  private noteSilence(now: number): void {
-    const silentMs = now - (this.askedAt ?? now);
-    if (this.silenceLogged || this.queue === undefined) return;
-    if (silentMs < 2 * Math.max(this.settings.renewMs, this.settings.repeatMs)) return;
-    this.silenceLogged = true;
-    this.ports.log.warn(
-      `no answer from the store for ${Math.round(silentMs / 1_000)} s. Scopes wait for it. Is one ` +
-        'running, on the same ' +
-        `broker, with the same prefix and ${this.settings.partitions} partitions?`,
-    );
-  }
-
-  private heard(): void {
-    this.askedAt = undefined;
-    if (!this.silenceLogged) return;
-    this.silenceLogged = false;
-    this.ports.log.log('the store answers');
   }
 }
 

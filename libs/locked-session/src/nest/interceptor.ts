@@ -13,7 +13,7 @@ import {
   type OnModuleInit,
 } from '@nestjs/common';
 import { HttpAdapterHost, ModuleRef, ModulesContainer, Reflector } from '@nestjs/core';
-import { Observable } from 'rxjs';
+import { Observable, type Subscriber } from 'rxjs';
 import { calmLog, type Broker } from '#broker';
 import { CookieAnswer, CookieLines } from './cookie-answer.js';
 import { clientTexts, LockedSessionError } from '../errors.js';
@@ -131,10 +131,7 @@ export class LockedSessionInterceptor implements NestInterceptor, OnModuleInit {
     const result = this.handle(context, next, call);
     return new Observable((subscriber) => {
       result.then(
-        (value) => {
-          subscriber.next(value);
-          subscriber.complete();
-        },
+        (value) => answer(subscriber, value),
         (error: unknown) => subscriber.error(error),
       );
       // Unsubscribed before the end: an interceptor around this one, such as a time-out, has stopped waiting.
@@ -293,6 +290,11 @@ export class LockedSessionInterceptor implements NestInterceptor, OnModuleInit {
     raw.setHeader('Content-Type', 'application/json; charset=utf-8');
     raw.end(JSON.stringify(http.getResponse()));
   }
+}
+
+function answer(subscriber: Subscriber<unknown>, value: unknown): void {
+  subscriber.next(value);
+  subscriber.complete();
 }
 
 /** The error's code when there is no session under this id. Undefined for other errors. */

@@ -16,7 +16,7 @@ interface Made {
 
 export class Conclusion {
   constructor(
-    private readonly gates: Gates,
+    readonly gates: Gates,
     private readonly traces: ScopeTraces | undefined,
   ) {}
 

@@ -231,7 +231,7 @@ export class LockedSessions {
     if (!this.started) this.start().catch(() => {}); // the module's own call logs it
     const gate = gates.get(id) ?? (by.isNew ? gates.openUnsaved(id) : gates.open(id));
     const scope = new Scope(id, outer, options.label ?? gates.begun, by, this.scopes);
-    return new Visit(scope, gate, gates, this.conclusion, options, by);
+    return new Visit(scope, gate, this.conclusion, options, by);
   }
 }
 

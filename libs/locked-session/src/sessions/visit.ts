@@ -13,7 +13,6 @@ import type { SessionKind } from '../scope/scope-settings.js';
 import type { Scope } from '../scope/scope.js';
 import { outcomeOf } from '../scope/scope-trace.js';
 import type { Conclusion } from './conclusion.js';
-import type { Gates } from './gates.js';
 import type { RunOptions } from './run-options.js';
 
 /** Options that only the library's own callers give. */
@@ -33,7 +32,6 @@ export class Visit implements WaitSource {
   constructor(
     readonly scope: Scope,
     private readonly gate: SessionGate,
-    private readonly gates: Gates,
     private readonly conclusion: Conclusion,
     private readonly options: RunOptions,
     private readonly by: VisitOptions,
@@ -46,7 +44,8 @@ export class Visit implements WaitSource {
   }
 
   waitOptions(): WaitOptions {
-    const { scope, options, gates } = this;
+    const { scope, options } = this;
+    const { gates } = this.conclusion;
     const { outer } = scope;
     let { waitMs = gates.settings.waitMs } = options;
     // Two scopes that nest two sessions in opposite order would wait for each other. So one of them waits a
@@ -93,7 +92,7 @@ export class Visit implements WaitSource {
 
   /** The last step, after all promises. */
   forget(): void {
-    this.gates.forget(this.gate);
+    this.conclusion.gates.forget(this.gate);
   }
 
   /**
@@ -111,7 +110,7 @@ export class Visit implements WaitSource {
       return concluded;
     } finally {
       if (scope.hasEntered) gate.leave(scope);
-      this.gates.use(gate);
+      this.conclusion.gates.use(gate);
     }
   }
 

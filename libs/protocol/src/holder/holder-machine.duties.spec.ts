@@ -1,13 +1,6 @@
 /** The holder's machine: what it folds into one message, what it counts, and whether it waits. */
 import { beforeEach, expect, it } from 'vitest';
-import {
-  AppServer,
-  committed,
-  granted,
-  recall,
-  released,
-  renewed,
-} from '../testing/app-server.js';
+import { AppServer, committed, granted, recall, released, renewed } from '../testing/app-server.js';
 import { changes } from '../testing/message-text.js';
 import type { HeldGrant } from './outputs.js';
 

@@ -14,6 +14,7 @@ import type {
   RefusalReason,
   Release,
   Renewed,
+  StoreMessage,
   StorePart,
 } from '../wire/messages.js';
 import { sameToken, type Now } from '../wire/order.js';
@@ -90,9 +91,9 @@ export class HolderMachine {
   // Changes under a held lock. ------------------------------------------------------------------------------
 
   /**
-   * Changes the state under a held lock. The change is sent with this turn: one message has all changes of the
-   * lock, and if the lock is released in this turn, it is the release. With write-back it is sent when `flush`
-   * is called, the store recalls the lock, or `writeBackMs` have passed. Returns the seq to wait for.
+   * Changes the state under a held lock. The change is sent with this turn. One message has all changes of
+   * the lock, and if the lock is released in this turn, it is the release. With write-back it is sent when
+   * `flush` is called, the store recalls the lock, or `writeBackMs` have passed. Returns the seq to wait for.
    */
   commit(grant: HeldGrant, changes: ChangeSet, now: Now): number {
     return this.changes.commit(grant, changes, now);
@@ -167,51 +168,47 @@ export class HolderMachine {
    * events that are taken there fit the present state.
    */
   receive(frame: StorePart, now: Now, afterEach: () => void = () => {}, key = ''): void {
-    const { partition, epoch } = frame;
-    if (frame.messages[0]?.kind === 'disowned') {
-      if (this.routes.disowned(partition, key)) this.goRound(partition, now);
-      return;
-    }
-    const owner = this.state.leases.received(partition, epoch);
-    if (owner === 'stale') {
-      this.counters.staleFrames++;
-      return;
-    }
-    this.routes.heard(partition, key);
+    const { partition } = frame;
+    const owner = this.hear(frame, key, now);
+    if (owner === 'stale') return;
     for (const message of frame.messages) {
-      // A store speaks only for the sessions of its partition.
-      if ('session' in message && partitionOf(message.session, this.parameters.partitions) !== partition)
-        continue;
-      switch (message.kind) {
-        case 'grant':
-          this.granted(message, partition, now);
-          break;
-        case 'recall':
-          this.changes.recalled(message.session, message.token, partition);
-          break;
-        case 'renewed':
-          this.renewed(message, partition, now);
-          break;
-        case 'committed':
-          this.changes.answered(message.session, message.token, message.seq, now);
-          break;
-        case 'released':
-          this.changes.givenBack(message.session, message.token, now);
-          break;
-        case 'refused':
-          if (message.token) this.changes.refused(message, message.token, partition, now);
-          else this.requests.refused(message, now);
-          break;
-        case 'revoked':
-          this.changes.revoked(message.session, message.token, partition, now);
-          break;
-        case 'disowned':
-        case 'mismatch': // for a holder of another version, which reads no more than the head of its frame
-      }
+      this.obey(message, partition, now);
       afterEach();
     }
     this.renewals.renewAllOwing();
     if (owner === 'new' || this.requests.takeDoubt(partition)) this.renewals.renew(partition, now);
+  }
+
+  private obey(message: StoreMessage, partition: number, now: Now): void {
+    // A store speaks only for the sessions of its partition.
+    const { partitions } = this.parameters;
+    if ('session' in message && partitionOf(message.session, partitions) !== partition) return;
+    switch (message.kind) {
+      case 'grant':
+        this.granted(message, partition, now);
+        break;
+      case 'recall':
+        this.changes.recalled(message.session, message.token, partition);
+        break;
+      case 'renewed':
+        this.renewed(message, partition, now);
+        break;
+      case 'committed':
+        this.changes.answered(message.session, message.token, message.seq, now);
+        break;
+      case 'released':
+        this.changes.givenBack(message.session, message.token, now);
+        break;
+      case 'refused':
+        if (message.token) this.changes.refused(message, message.token, partition, now);
+        else this.requests.refused(message, now);
+        break;
+      case 'revoked':
+        this.changes.revoked(message.session, message.token, partition, now);
+        break;
+      case 'disowned':
+      case 'mismatch': // for a holder of another version, which reads no more than the head of its frame
+    }
   }
 
   /**
@@ -261,8 +258,8 @@ export class HolderMachine {
   }
 
   /**
-   * Tells each store the uses that it must know, and that this holder leaves and holds nothing (rule 3). No lock may be in
-   * use any more, and no change buffered.
+   * Tells each store the uses that it must know, and that this holder leaves and holds nothing (rule 3). No
+   * lock may be in use any more, and no change buffered.
    */
   leave(now: Now): void {
     this.changes.flushWhatLeaves();
@@ -329,6 +326,18 @@ export class HolderMachine {
     const { leases, sessions } = this.state;
     const locks = [...sessions.values()].filter(({ lock, offer }) => lock ?? offer).length;
     return { sessions: sessions.size, locks, unsent: this.unsentSessions().size, leases: leases.memory() };
+  }
+
+  /** Whether the part counts, and what it tells of the owner (rules 13 and 22). */
+  private hear({ partition, epoch, messages }: StorePart, key: string, now: Now): 'new' | 'same' | 'stale' {
+    if (messages[0]?.kind === 'disowned') {
+      if (this.routes.disowned(partition, key)) this.goRound(partition, now);
+      return 'stale';
+    }
+    const owner = this.state.leases.received(partition, epoch);
+    if (owner === 'stale') this.counters.staleFrames++;
+    else if (this.routes.heard(partition, key)) this.goRound(partition, now);
+    return owner;
   }
 
   private granted(message: Grant, partition: number, now: Now): void {

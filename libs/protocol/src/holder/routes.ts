@@ -27,13 +27,21 @@ export class Routes {
 
   constructor(private readonly rules: HolderRules) {}
 
-  /** A frame with this key has come from the owner, which is not an earlier one. */
-  heard(partition: number, key: string): void {
+  /**
+   * A frame with this key has come from the owner, which is not an earlier one. Returns whether another key
+   * was believed until now. What went there may be lost.
+   */
+  heard(partition: number, key: string): boolean {
     const believed = key === '' ? undefined : key;
     const route = this.routes.get(partition);
-    if (!route) return void this.routes.set(partition, { key: believed, owesSince: undefined });
+    if (!route) {
+      this.routes.set(partition, { key: believed, owesSince: undefined });
+      return false;
+    }
+    const isOther = route.key !== undefined && route.key !== believed;
     route.key = believed;
     route.owesSince = undefined;
+    return isOther;
   }
 
   /** Splits the messages of a turn. `epochOf` tells the highest known epoch of a partition. */

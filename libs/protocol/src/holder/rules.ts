@@ -76,6 +76,9 @@ export const holderRules = {
   /** Rule 13: whether the store counts as many partitions as before. */
   agrees: (partitions: number, known: number): boolean => partitions === known,
 
+  /** Rule 15: whether the store must learn of a use now. */
+  isTouchDue: (sinceMs: number, everyMs: number): boolean => sinceMs >= everyMs,
+
   /** Rule 22: whether a message goes to the own queue of the owner, past those in the partition's queue. */
   goesDirect: (isRequest: boolean, key: string | undefined): boolean => key !== undefined && !isRequest,
 
@@ -84,9 +87,6 @@ export const holderRules = {
 
   /** Rule 22: whether an owner that owes an answer for so long is not believed to be there any more. */
   isSilent: (owesMs: number, repeatMs: number): boolean => owesMs >= repeatMs / 2,
-
-  /** Rule 15: whether the store must learn of a use now. */
-  isTouchDue: (sinceMs: number, everyMs: number): boolean => sinceMs >= everyMs,
 
   /**
    * Rule 23: whether an unused lock that goes from holder to holder is given back now. While several results

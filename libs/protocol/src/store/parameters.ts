@@ -27,8 +27,8 @@ export interface StoreParameters extends HolderLeaseParameters {
   readonly waitersPerSession: number;
   readonly waitersPerPartition: number;
   /**
-   * The longest turn with a lock that goes from holder to holder, in milliseconds. 0 means that each holder is
-   * asked back at once (rule 23).
+   * The longest turn with a lock that goes from holder to holder, in milliseconds. 0 means that each holder
+   * is asked back at once (rule 23).
    */
   readonly turnMs: number;
   /** How many ended grants of each session are remembered (rule 6). */

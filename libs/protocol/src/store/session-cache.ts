@@ -73,7 +73,6 @@ export class SessionCache {
    * that is not written.
    */
   evict(bytes: number, keeps: (session: SessionState) => boolean): void {
-    if (this.bytes <= bytes) return;
     for (const session of this.open.values()) {
       if (this.bytes <= bytes || this.openBytes <= bytes * openShare) break;
       if (keeps(session)) continue;

@@ -274,7 +274,8 @@ export class HonestHolder {
 
   hear(message: StoreMessage): void {
     const { partition, epoch } = this.siege.store;
-    encodeStoreFrame({ key: '', parts: [{ partition, epoch, messages: [message] }] }); // it must be possible to send each message
+    // It must be possible to send each message.
+    encodeStoreFrame({ key: '', parts: [{ partition, epoch, messages: [message] }] });
     this.machine.receive({ partition, epoch, messages: [message] }, this.siege.now);
     for (const event of this.machine.takeEvents()) {
       if (event.kind === 'partitions') continue;

@@ -126,6 +126,12 @@ describe('race 19: the owner has changed, and the old store lives', () => {
     expect(play(deaf), 'the change waits for the store that dropped it').toEqual([]);
   });
 
+  it('race 19: a new owner is sent at once what went to the old one', () => {
+    const holder = RoutedHolder.holding('one').commit();
+    void holder.sends();
+    expect(holder.hears(2, 'two').sends()).toEqual([`two: ${commit}`]);
+  });
+
   it('race 19: what another store says it does not own changes nothing', () => {
     const holder = RoutedHolder.holding('one').hears(2, 'two').commit();
     void holder.sends();

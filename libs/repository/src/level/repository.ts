@@ -10,7 +10,6 @@
 import { resolve } from 'node:path';
 import { GroupCommit, type Pending } from '../group-commit.js';
 import { Lifetime } from '../lifetime.js';
-import { defaultBatchLimits, type BatchLimits } from '../net-changes.js';
 import { LevelBatch } from './batch.js';
 import {
   checkFiles,
@@ -25,6 +24,7 @@ import {
 import { GenerationFile } from './generation.js';
 import { makeLevel, writeRows, type Level } from './open.js';
 import { DirectoryOwner } from './owner.js';
+import { levelDefaults, type LevelRepositorySettings } from './settings.js';
 import { checkEveryMsLimits } from './stamp.js';
 import { dueOf, json, keys, LAYOUT, parse, sessionOf, type PartitionRow, type Rows } from './rows.js';
 import {
@@ -41,40 +41,6 @@ import {
   type SessionWrite,
   type StoredSession,
 } from '../repository.js';
-
-export interface LevelRepositorySettings extends Partial<BatchLimits> {
-  /** The directory of the files. It is made when it is missing. */
-  readonly directory?: string;
-  /** What an acknowledged `apply` survives: the death of the `process`, or the loss of power too (`disk`). */
-  readonly durability?: 'process' | 'disk';
-  /** The memory of LevelDB for blocks of its tables. */
-  readonly cacheBytes?: number;
-  /** The memory of LevelDB for what is in no table yet. It has two of them while one is written. */
-  readonly writeBufferBytes?: number;
-  /** With `process`: the longest that a write waits for the disk. */
-  readonly syncEveryMs?: number;
-  /**
-   * How often it checks that the directory is still its own, in milliseconds. It acknowledges nothing when
-   * the last check is older. A process that may take the directory from a living one waits for twice as long.
-   */
-  readonly checkEveryMs?: number;
-  /**
-   * Opens data that are older than what was once on disk, and so accepts the loss. Otherwise that stops the
-   * start.
-   */
-  readonly acceptOlderData?: boolean;
-}
-
-export const levelDefaults: Required<LevelRepositorySettings> = {
-  directory: './data',
-  durability: 'process',
-  cacheBytes: 8 * 1_048_576,
-  writeBufferBytes: 4 * 1_048_576,
-  syncEveryMs: 1_000,
-  checkEveryMs: 1_000,
-  acceptOlderData: false,
-  ...defaultBatchLimits,
-};
 
 /**
  * LevelDB maps the tables that it has open into memory, 2 MiB each. It takes no smaller number than this, of
