@@ -35,9 +35,9 @@ export class BrokerSide {
 
   /** Copies of the frames that holders send from now on, in the order of each holder. */
   async listen(): Promise<AsyncGenerator<HolderFrame, never>> {
+    const key = await this.keyOfStore();
     const { queue } = await this.channel.assertQueue('', { exclusive: true });
     for (const partition of this.partitions) await this.channel.bindQueue(queue, this.prefix, `${partition}`);
-    const key = await this.keyOfStore();
     if (key !== '') await this.channel.bindQueue(queue, this.prefix, key);
     return this.consume(queue, decodeHolderFrame);
   }
