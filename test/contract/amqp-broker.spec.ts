@@ -5,10 +5,10 @@
  */
 import { randomUUID } from 'node:crypto';
 import { connect } from 'amqplib';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { AmqpBroker, checkAmqp, type AmqpSettings } from '#broker';
 import { brokerContract } from './broker.contract.js';
-import { bytes, RecordingClient, RecordingServer } from './broker.parties.js';
+import { bytes, RecordingClient, RecordingServer, RecordingStore } from './broker.parties.js';
 import { TcpProxy } from './tcp-proxy.js';
 
 const url = process.env.AMQP_URL;
@@ -149,6 +149,20 @@ describe('AmqpBroker', () => {
     await expect.poll(() => lines).toHaveLength(2);
     expect(lines[0]).toContain('The channel of holder h1 ended (');
     expect(lines[1]).toContain('The channel of holder h1 is back');
+  });
+
+  it("binds a store's own queue again after its exchange was deleted", async () => {
+    const store = new RecordingStore();
+    const broker = start();
+    await broker.openStore({ prefetch: 10 }, store);
+    const link = await broker.join('h1', new RecordingClient());
+    await store.until(() => store.keys.length === 1);
+    await asOperator((channel) => channel.deleteExchange(prefix));
+    await vi.waitFor(() => {
+      link.sendToStore(store.key, bytes('again'));
+      expect(store.frames).toContain('again');
+    }, 10_000);
+    expect(store.keys).toHaveLength(1);
   });
 
   it('rejects serve() when a queue has other properties, and logs nothing', async () => {

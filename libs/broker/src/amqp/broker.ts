@@ -136,13 +136,7 @@ export class AmqpBroker implements Broker {
         };
         await channel.consume(queue, consumed, { ...(consumerTag && { consumerTag }) });
         await channel.prefetch(sessionPrefetch); // of the consumers that are opened after this one
-        // A deleted exchange takes its bindings with it, and RabbitMQ tells nobody.
-        const bind = async () => {
-          await channel.assertExchange(exchange, 'direct', { durable: true });
-          await channel.bindQueue(queue, exchange, String(partition));
-        };
-        const binding = setInterval(() => void bind().catch(() => {}), bindEveryMs);
-        void turn.ended.then(() => clearInterval(binding));
+        keepBound(turn, queue, exchange, String(partition));
       },
       begun(turn) {
         const messages = early ?? [];
@@ -210,6 +204,7 @@ export class AmqpBroker implements Broker {
           else receive(turn, acks, message);
         };
         await channel.consume(queue(), consumed, { exclusive: true });
+        keepBound(turn, queue(), prefix, key);
       },
       begun() {
         server.opened(key);
@@ -361,4 +356,15 @@ export class AmqpBroker implements Broker {
     this.#connection = undefined;
     return `(${reason}); ${whatToCheck(reason)}`;
   }
+}
+
+/** A deleted exchange takes its bindings with it, and RabbitMQ tells nobody. */
+function keepBound(turn: ChannelSession, queue: string, exchange: string, key: string): void {
+  const { channel } = turn;
+  const bind = async () => {
+    await channel.assertExchange(exchange, 'direct', { durable: true });
+    await channel.bindQueue(queue, exchange, key);
+  };
+  const binding = setInterval(() => void bind().catch(() => {}), bindEveryMs);
+  void turn.ended.then(() => clearInterval(binding));
 }
