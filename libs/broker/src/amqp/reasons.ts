@@ -68,7 +68,7 @@ export function setUpFault(error: unknown, prefix: string, channels: number): st
   if (limit)
     return (
       `RabbitMQ allows too few channels in one connection: the store needs ${channels}, one for each ` +
-      'partition and one more. ' +
+      'partition and two more. ' +
       `Set channel_max to ${channels} or more in rabbitmq.conf, or remove channelMax from the URL.`
     );
   const full = /cannot declare queue '.*': (queue limit in .* is reached)/.exec(reason);
