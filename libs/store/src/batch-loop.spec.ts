@@ -10,7 +10,8 @@ import {
 } from '#protocol';
 import { EpochLostError, MemoryRepository, type Apply } from '#repository';
 import { BatchLoop, type BatchedPartition } from './batch-loop.js';
-import { Store, tombstoneMs, type StoreCoreSettings } from './store.js';
+import { Store, type StoreCoreSettings } from './store.js';
+import { testSettings } from './testing/settings.js';
 
 const memory = { settle() {} };
 const turnOfTheLoop = () => new Promise((resolve) => setImmediate(resolve));
@@ -75,22 +76,10 @@ describe('the loop', () => {
 describe('partitions of one store', () => {
   type Named = HolderMessage & { readonly session: string };
   const settings: StoreCoreSettings = {
+    ...testSettings,
     partitions: 2,
-    leaseMs: 5_000,
-    recallTimeoutMs: 10_000,
-    turnMs: 10,
-    unreachableHolder: 'wait-for-lease',
-    ttlMs: 60_000,
-    tombstoneMs,
-    destroyedNoticeMs: 60_000,
-    expiryScanMs: 60_000,
-    waitersPerSession: 2,
-    waitersPerPartition: 2,
     window: 4,
     closeMs: 1_000,
-    standbyPollMs: 50,
-    endedGrants: 8,
-    cacheBytes: 1_000_000,
     retryMinMs: 60_000, // a pause that no test outlasts
     retryMaxMs: 60_000,
   };

@@ -19,28 +19,8 @@ import {
   RepositoryError,
   type RepositoryEvents,
 } from '#repository';
-import { Store, tombstoneMs, type StoreCoreSettings } from './store.js';
-
-const settings: StoreCoreSettings = {
-  partitions: 1,
-  leaseMs: 5_000,
-  recallTimeoutMs: 10_000,
-  turnMs: 10,
-  unreachableHolder: 'wait-for-lease',
-  ttlMs: 60_000,
-  tombstoneMs,
-  destroyedNoticeMs: 60_000,
-  expiryScanMs: 60_000,
-  waitersPerSession: 2,
-  waitersPerPartition: 2,
-  window: 1,
-  closeMs: 5_000,
-  standbyPollMs: 50,
-  endedGrants: 8,
-  cacheBytes: 1_000_000,
-  retryMinMs: 1,
-  retryMaxMs: 10,
-};
+import { Store, type StoreCoreSettings } from './store.js';
+import { testSettings as settings } from './testing/settings.js';
 
 /** A repository that a test can hold up, or make fail. */
 class Stubborn extends MemoryRepository {
