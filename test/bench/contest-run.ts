@@ -109,6 +109,7 @@ async function handOff({ members, its, prefix, pace, use }: Round): Promise<Meas
   const begin = performance.now();
   const from = begin + pace.warmUpMs;
   for (let now = begin; now < from + pace.ms; now = performance.now()) {
+    if (its.pauseMs !== undefined) await delay(Math.min(its.pauseMs, pace.ms / 10));
     const ms = await members[++total % members.length]!.ask<number>({ do: 'change', session });
     if (now >= from) samples.push(ms);
   }
