@@ -316,3 +316,10 @@ describe("the acquire of a knock, in the session's own queue", () => {
     expect(must(6, 1_000)).toBe(false);
   });
 });
+
+describe("where a holder is reached whose frame did not come through the partition's queue", () => {
+  it('rule 22: is where the partition has been told, and else where that frame tells', () => {
+    expect(storeRules.reachedAt('new', 'old')).toBe('new');
+    expect(storeRules.reachedAt(undefined, 'told')).toBe('told');
+  });
+});

@@ -270,6 +270,12 @@ export const storeRules = {
     const hadTime = ageMs >= unheardMs && queue.openMs >= unheardMs;
     return request === queue.taken || mono - ageMs <= queue.lostAt || (queue.isEmpty && hadTime);
   },
+
+  /**
+   * Rule 22, rule 21: where a holder is reached whose frame did not come through the partition's queue. It may
+   * be older than what came there, and tell of a queue that is gone.
+   */
+  reachedAt: (known: string | undefined, told: string): string => known ?? told,
 };
 
 export type StoreRules = typeof storeRules;
