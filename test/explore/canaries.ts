@@ -42,7 +42,7 @@ const store: { readonly [Name in keyof StoreRules]: StoreRules[Name] } = {
   passesAfter: () => 4,
   isPassedOn: () => true,
   turnMsFor: () => Infinity,
-  reachedAt: (_known, told) => told,
+  keepsQueue: () => false,
 };
 
 const holder: { readonly [Name in keyof HolderRules]: HolderRules[Name] } = {
@@ -104,7 +104,7 @@ const storeHomes: { readonly [Name in keyof StoreRules]: string } = {
   passesAfter: 'before turns',
   isPassedOn: 'nothing',
   turnMsFor: 'turn and short wait',
-  reachedAt: 'own queue and cut',
+  keepsQueue: 'own queue and cut',
 };
 
 const holderHomes: { readonly [Name in keyof HolderRules]: string } = {

@@ -240,7 +240,8 @@ export class PartitionMachine {
 
   private withReachable(frame: HolderPart): HolderPart {
     const { holders, rules } = this.state;
-    return { ...frame, queue: rules.reachedAt(holders.queueOf(frame.holder), frame.queue) };
+    const known = holders.queueOf(frame.holder);
+    return rules.keepsQueue(known) ? { ...frame, queue: known! } : frame;
   }
 
   private receiveMessage(message: HolderMessage, frame: HolderPart, delivery: number, now: Now): void {

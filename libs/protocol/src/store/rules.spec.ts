@@ -317,9 +317,9 @@ describe("the acquire of a knock, in the session's own queue", () => {
   });
 });
 
-describe("where a holder is reached whose frame did not come through the partition's queue", () => {
-  it('rule 22: is where the partition has been told, and else where that frame tells', () => {
-    expect(storeRules.reachedAt('new', 'old')).toBe('new');
-    expect(storeRules.reachedAt(undefined, 'told')).toBe('told');
+describe("the queue of a holder whose frame did not come through the partition's queue", () => {
+  it('rule 22: stays as the partition has been told, and is told by that frame when it has not', () => {
+    expect(storeRules.keepsQueue('told before')).toBe(true);
+    expect(storeRules.keepsQueue(undefined)).toBe(false);
   });
 });

@@ -272,10 +272,10 @@ export const storeRules = {
   },
 
   /**
-   * Rule 22, rule 21: where a holder is reached whose frame did not come through the partition's queue. It may
-   * be older than what came there, and tell of a queue that is gone.
+   * Rule 22, rule 21: whether a holder is still reached where it was, whatever a frame tells that did not come
+   * through the partition's queue. Such a frame may be older, and its queue gone.
    */
-  reachedAt: (known: string | undefined, told: string): string => known ?? told,
+  keepsQueue: (known: string | undefined): boolean => known !== undefined,
 };
 
 export type StoreRules = typeof storeRules;
