@@ -272,8 +272,8 @@ export const storeRules = {
   },
 
   /**
-   * Rule 22, rule 21: whether a holder is still reached where it was, whatever a frame tells that did not come
-   * through the partition's queue. Such a frame may be older, and its queue gone.
+   * Rule 22, rule 21: whether a holder is still reached where it was, whatever a frame tells that did not
+   * come through the partition's queue. Such a frame may be older, and its queue gone.
    */
   keepsQueue: (known: string | undefined): boolean => known !== undefined,
 };
