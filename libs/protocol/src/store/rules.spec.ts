@@ -316,3 +316,10 @@ describe("the acquire of a knock, in the session's own queue", () => {
     expect(must(6, 1_000)).toBe(false);
   });
 });
+
+describe("the queue of a holder whose frame did not come through the partition's queue", () => {
+  it('rule 22: stays as the partition has been told, and is told by that frame when it has not', () => {
+    expect(storeRules.keepsQueue('told before')).toBe(true);
+    expect(storeRules.keepsQueue(undefined)).toBe(false);
+  });
+});
