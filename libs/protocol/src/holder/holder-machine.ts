@@ -139,7 +139,6 @@ export class HolderMachine {
    * learns the new queue.
    */
   connected(now: Now): void {
-    this.changes.flushWhatLeaves();
     this.routes.connected();
     this.state.leases.connected();
     this.renewals.renewAll(now);
@@ -308,7 +307,7 @@ export class HolderMachine {
 
   /** Whether there is anything to renew or repeat. */
   get busy(): boolean {
-    return this.state.sessions.size > 0 || !this.state.leases.needed().next().done;
+    return !this.state.leases.needed().next().done;
   }
 
   /** Whether an answer is due. */
