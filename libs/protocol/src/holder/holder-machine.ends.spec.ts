@@ -140,6 +140,14 @@ describe('a lock is lost', () => {
     expect(app.wait(testParameters.repeatMs)).toContain('acquire s #3 knows 1.2.1');
   });
 
+  it('rule 11: no copy is named any more, also not that of an earlier grant', () => {
+    app.release(app.hold(), { cart: '1' });
+    holdNext(2, [1, 2]);
+    app.hear(revoked([1, 2]));
+    void app.says;
+    expect(app.want()).toContain('acquire s #3');
+  });
+
   it('rule 11: one that was given back meanwhile is not given back twice', () => {
     const grant = app.hold();
     app.commit(grant, { cart: '1' });
@@ -194,6 +202,20 @@ describe('answers', () => {
     expect(app.says).toContain('release s 1.1 seq 0');
   });
 
+  it('rule 6: to what stands in the place of a change that is too large repeat nothing', () => {
+    const grant = app.hold();
+    for (const cart of ['1', '2']) app.commit(grant, { cart });
+    app.machine.tooLarge({ kind: 'commit', session: 's', token: [1, 1], seq: 2, ...changes() });
+    app.time += testParameters.repeatMs / 2;
+    expect(app.hear(refusedChange('gap', [1, 1], 4, 0))).toEqual([]);
+    expect(app.says).toEqual([]);
+  });
+
+  it('rule 8: a question whose grant the store has forgotten leaves the outcome unknown', () => {
+    app.machine.confirmHeld(app.hold(), app.now);
+    expect(app.hear(refusedChange('outcome-unknown', [1, 1], 1))).toEqual(['lost s 1.1 outcome-unknown']);
+  });
+
   it('rule 12: a grant under another token than that of the held lock is given back', () => {
     app.hold();
     expect(app.hear(granted(1, [1, 2]))).toEqual([]);
@@ -241,6 +263,13 @@ describe('a grant that the store must confirm', () => {
   it('rule 4: is contended when it was recalled meanwhile', () => {
     app.hear(granted(1, [1, 1]), recall([1, 1]));
     expect(answer()).toEqual(['granted s 1.1 contended']);
+  });
+
+  it('rule 2: is not accepted any more when its request was refused meanwhile', () => {
+    app.hear(granted(1, [1, 1]));
+    app.hear({ kind: 'refused', session: 's', request: 1, why: 'too-many-waiters', detail: '' });
+    expect(answer()).toEqual([]);
+    expect(app.machine.memory().locks).toBe(0);
   });
 
   it('rule 11: is not accepted any more when it was revoked meanwhile', () => {
