@@ -57,6 +57,14 @@ describe('a revoked lock whose lease still runs', () => {
     expect(store.hear('a', emptyRelease([1, 1]))).toEqual(['b: grant s #1 1.2', 'a: released s 1.1']);
   });
 
+  it('rule 10: is not granted once more to a holder that repeats its request, which waits', () => {
+    expect(store.hear('a', acquire(1, { waitMs }))).toEqual([]);
+    expect(store.hear('a', emptyRelease([1, 1]))).toEqual([
+      'b: grant s #1 1.2 contended',
+      'a: released s 1.1',
+    ]);
+  });
+
   it('rule 10: is given back by its own holder alone, under its own token', () => {
     expect(store.hear('c', emptyRelease([1, 1]))).toEqual(['c: released s 1.1']);
     expect(store.hear('a', emptyRelease([1, 2]))).toEqual(['a: released s 1.2']);
