@@ -231,7 +231,7 @@ it('rule 21: of a thousand holders the one whose request was taken first is forg
   expect(takes('h1', 5)).toBe(true);
 });
 
-describe('rule 21: what is known of a queue', () => {
+describe('rule 21: a queue that is consumed', () => {
   let outputs: PendingOutputs;
   let open: SessionQueues;
   beforeEach(() => {
@@ -241,12 +241,12 @@ describe('rule 21: what is known of a queue', () => {
   });
   const sweep = (mono: number) => open.sweep(() => false, at(mono));
 
-  it('it is looked at twice in the time that it lingers', () => {
+  it('is looked at twice in the time that it lingers', () => {
     sweep(100);
     expect(open.nextDeadline).toBe(100 + 2_500);
   });
 
-  it('it lingers since its last knock or acquire, and no longer', () => {
+  it('lingers since its last knock or acquire, and no longer', () => {
     open.take('s', 'a', 1, at(4_000));
     sweep(8_999);
     expect(open.size).toBe(1);
@@ -255,13 +255,13 @@ describe('rule 21: what is known of a queue', () => {
     expect(outputs.take().close).toEqual(['s']);
   });
 
-  it('one that has gone is not closed', () => {
+  it('is not closed when it has gone', () => {
     open.gone('s', at(10));
     sweep(5_000);
     expect([open.size, outputs.take().close]).toEqual([0, []]);
   });
 
-  it('a request that was taken stays so, after a cancel of an earlier one and a knock of a later one', () => {
+  it('knows a request that was taken, also after a cancel of an earlier one and a knock of a later one', () => {
     expect(open.take('s', 'a', 5, at(0))).toBe(true);
     open.cancelled('s', 'a', 3);
     expect(open.take('s', 'a', 5, at(0))).toBe(false);
