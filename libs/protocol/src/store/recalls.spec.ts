@@ -38,6 +38,16 @@ function revoked(): void {
   expect(passes(recallTimeoutMs, 'a', 'b')).toContain('a: revoked s 1.1 recall-timeout');
 }
 
+it('rule 10: a lock stays with its holder when the last one that waited leaves in time', () => {
+  store.hear('b', acquire(1, { waitMs }));
+  store.holdsEchoes = true;
+  expect(passes(recallTimeoutMs, 'a', 'b')).toEqual([]);
+  const now = { mono: store.time, wall: store.time };
+  for (const at of store.echoes.splice(0)) store.machine.echoed(at, now);
+  expect(store.hear('b', { kind: 'leave' })).toEqual([]);
+  expect(store.hear('a', commit([1, 1], 1))).toEqual(['a: committed s 1.1 seq 1']);
+});
+
 describe('a revoked lock whose lease still runs', () => {
   beforeEach(revoked);
 

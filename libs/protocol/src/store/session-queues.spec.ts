@@ -231,6 +231,16 @@ it('rule 21: of a thousand holders the one whose request was taken first is forg
   expect(takes('h1', 5)).toBe(true);
 });
 
+it('rule 21: a cancel of the request that was taken last does not make it a later one', () => {
+  const open = new SessionQueues(new PendingOutputs(1_000), storeRules);
+  open.knocked(knock(1), 1, 'a.1', at(0));
+  for (let i = 0; i < 1_000; i++) open.take('s', `h${i}`, 5, at(0));
+  open.cancelled('s', 'h0', 5);
+  open.take('s', 'h1000', 5, at(0));
+  expect(open.take('s', 'h1', 5, at(0))).toBe(false);
+  expect(open.take('s', 'h0', 5, at(0))).toBe(true);
+});
+
 describe('rule 21: a queue that is consumed', () => {
   let outputs: PendingOutputs;
   let open: SessionQueues;

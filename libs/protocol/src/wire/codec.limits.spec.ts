@@ -108,3 +108,32 @@ it('a field that was not sent is not there', () => {
   const [part] = decodeHolderFrame(encoded([{ ...acquire, known: undefined, create: undefined }])).parts;
   expect(part!.messages[0]).toStrictEqual(acquire);
 });
+
+describe('the version of a frame', () => {
+  const read = (...bytes: (number | Uint8Array)[]) => {
+    const all = bytes.flatMap((part) => (typeof part === 'number' ? [part] : [...part]));
+    try {
+      decodeHolderFrame(Uint8Array.from(all));
+      return 'taken';
+    } catch (error) {
+      return `${(error as Error).name}: ${(error as Error).message.split(':')[0]}`;
+    }
+  };
+  const head = [5, 'h', 0, 'h1', 'q'];
+
+  it('is another one that gets its answer, where the head has all parts', () => {
+    const other = 'OtherVersionError: protocol version 5';
+    expect(read(pack(head))).toBe(other);
+    expect(read(pack([...head, ...Array.from({ length: 10 }, () => 0)]))).toBe(other);
+  });
+
+  it('is another one without an answer, where the head lacks a part', () => {
+    expect(read(0x90, 5)).toBe('FrameError: protocol version 5');
+    expect(read(pack(head.slice(0, 4)), pack('q'))).toBe('FrameError: protocol version 5');
+  });
+
+  it('is none, where the bytes begin with no list', () => {
+    expect(read(5, 5)).toBe('FrameError: not MessagePack, or cut short');
+    expect(read(0x82, 5)).toBe('FrameError: a kind of value that no frame has');
+  });
+});
