@@ -206,10 +206,11 @@ export class Changes {
     const { id, partition } = session;
     const unanswered = session.inFlight.filter(({ lock }) => sameToken(lock.token, token));
     const [first] = unanswered;
-    if (!first || seq < first.message.seq) return; // answered by now
+    const { rules } = this.state;
+    if (!first || rules.isAnswered(seq, first.message.seq - 1)) return; // answered by now
     if (isTooLargeNext(first, appliedThrough)) return this.loseAndReturn(id, token, 'too-large', partition);
     // The store has lost changes that it acknowledged. So it can apply none of the later ones.
-    if (this.state.rules.isTakenBack(appliedThrough, first.lock.acknowledged))
+    if (rules.isTakenBack(appliedThrough, first.lock.acknowledged))
       return this.loseAndReturn(id, token, 'outcome-unknown', partition);
     // What stood in the place of one that is too large is not among them. The next repeat tries it again.
     if (unanswered.some(({ message }) => message.seq === seq)) this.repeatSoon(session, now);

@@ -1,4 +1,4 @@
-/** The holder's machine: messages that cannot be sent, locks that are lost or given back, and how it leaves. */
+/** The holder's machine: messages that cannot be sent, locks that end, and how the holder leaves. */
 import { beforeEach, describe, expect, it } from 'vitest';
 import {
   AppServer,
