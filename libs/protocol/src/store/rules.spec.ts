@@ -323,3 +323,12 @@ describe("the queue of a holder whose frame did not come through the partition's
     expect(storeRules.keepsQueue(undefined)).toBe(false);
   });
 });
+
+it('rule 23: passes count up to a bound, go back by one for the same holder, and end with a lock held for long', () => {
+  const soon = (passes: number) => storeRules.passesAfter(passes, false, 99);
+  expect([0, 1].map(soon)).toEqual([1, 2]);
+  const most = soon(1_000);
+  expect(soon(most)).toBe(most);
+  expect([0, 1, 3].map((passes) => storeRules.passesAfter(passes, true, 0))).toEqual([0, 0, 2]);
+  expect(storeRules.passesAfter(1, false, 100)).toBe(0);
+});
