@@ -23,6 +23,8 @@ export interface Case {
   readonly fresh?: boolean;
   /** Memory is told so long after the load, in milliseconds. */
   readonly settleMs?: number;
+  /** Of `handoff`: how long nobody asks between two changes, in milliseconds. */
+  readonly pauseMs?: number;
   /** How many times longer than others it runs, and its most rounds. */
   readonly lasts?: number;
   readonly maxRounds?: number;

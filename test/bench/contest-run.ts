@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Case } from './cases.js';
 import type { Backend, Pace, Place } from './contest.js';
 import { contestants, type ContestantName } from './contestants/contestants.js';
+import type { Load } from './load.js';
 import { measured, type Counted, type Measured, type Role } from './figures.js';
 import { Member } from './member-process.js';
 import { cpuMs, peakMb } from './usage.js';
@@ -19,6 +20,8 @@ export interface Arena {
 
 /** How often a store is killed in the row `takeover`. */
 const disturbEveryMs = 5_000;
+/** Operations at once before the measurement, at least. */
+const compiledBy = 32;
 /** A moment's run waits for a moment: at most this many times the load's time. */
 const longestSettle = 20;
 
@@ -56,6 +59,7 @@ async function underLoad({ members, its, prefix, pace, use, backend }: Round): P
   const { load } = its;
   const sessions = Array.from({ length: its.isCounted ? load.sessions : 0 }, (_, at) => `${prefix}-${at}`);
   if (load.operation !== 'touch') await Promise.all(members.map((one) => one.ask({ do: 'make', load })));
+  await compile(members, load, pace);
   const before = await members[0]!.ask<number>({ do: 'count', sessions });
   await use.begin();
   const end = new AbortController();
@@ -68,6 +72,16 @@ async function underLoad({ members, its, prefix, pace, use, backend }: Round): P
   const after = await members[0]!.ask<number>({ do: 'count', sessions });
   const changes = counted.reduce((sum, one) => sum + one.changes, 0);
   return { ...measured(counted, its.isCounted ? before + changes - after : 0), ...used };
+}
+
+/**
+ * Processes that run for days have compiled code. One operation at a time takes half a minute to get there, and
+ * many at once take a second.
+ */
+async function compile(members: readonly Member[], load: Load, { warmUpMs }: Pace): Promise<void> {
+  const many = { ...load, atOnce: Math.max(load.atOnce, compiledBy) };
+  const order = { do: 'load', load: many, warmUpMs: 0, ms: warmUpMs } as const;
+  await Promise.all(members.map((one) => one.ask(order)));
 }
 
 /** Kills the store that serves, again and again, until the load is over: twice at least. */
@@ -86,20 +100,22 @@ async function disturb(backend: Backend, { warmUpMs, ms }: Pace, signal: AbortSi
 async function handOff({ members, its, prefix, pace, use }: Round): Promise<Measured> {
   const session = `${prefix}-0`;
   await members[0]!.ask({ do: 'make', load: { ...its.load, members: 1 } });
+  await compile(members, its.load, pace);
+  const count = () => members[0]!.ask<number>({ do: 'count', sessions: its.isCounted ? [session] : [] });
+  const before = await count();
   await use.begin();
   const samples: number[] = [];
   let total = 0;
   const begin = performance.now();
   const from = begin + pace.warmUpMs;
   for (let now = begin; now < from + pace.ms; now = performance.now()) {
+    if (its.pauseMs !== undefined) await delay(Math.min(its.pauseMs, pace.ms / 10));
     const ms = await members[++total % members.length]!.ask<number>({ do: 'change', session });
     if (now >= from) samples.push(ms);
   }
   const seconds = (performance.now() - from) / 1_000;
   const used = await use.end(total);
-  const lost = its.isCounted
-    ? 1 + total - (await members[0]!.ask<number>({ do: 'count', sessions: [session] }))
-    : 0;
+  const lost = its.isCounted ? before + total - (await count()) : 0;
   const { length: operations } = samples;
   const max = Math.max(...samples);
   const counted = { operations, total, ownerChanges: operations, seconds, samples, max, changes: total };

@@ -39,8 +39,6 @@ export interface ContestSettings {
   readonly holders?: number;
   /** How many sessions an app server holds. */
   readonly heldSessions?: number;
-  /** The setting `STORE_CACHE_MIB`. */
-  readonly cacheMib?: number;
   /** The size of the text in each attribute. */
   readonly valueBytes?: number;
   /** A second store stands by. */

@@ -2,6 +2,7 @@
  * The load of one app server: so many scopes at once, each of which begins its next operation when the one
  * before has ended. It measures after a warm-up.
  */
+import { randomUUID } from 'node:crypto';
 import type { Client } from './contest.js';
 import type { Counted } from './figures.js';
 
@@ -51,6 +52,7 @@ export async function runLoad(
 ): Promise<Counted> {
   const pick = picker(load, member);
   const own = `server-${member}`;
+  const name = randomUUID();
   const samples = new Samples();
   let made = 0;
   let changes = 0;
@@ -64,7 +66,7 @@ export async function runLoad(
     changes++;
     if (before !== undefined && before !== own && performance.now() >= measuredFrom) ownerChanges++;
   };
-  const touch = () => client.create(`${sessions}-${member}-${made++}`);
+  const touch = () => client.create(`${sessions}-${name}-${made++}`);
   const one = (scope: number): unknown => {
     if (load.operation === 'touch') return touch();
     const session = `${sessions}-${pick(scope)}`;

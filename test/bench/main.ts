@@ -9,7 +9,6 @@ import { noInstall } from '../../scripts/services/debian.js';
 import { runCase, type CaseRun } from './case-run.js';
 import type { Row } from './cases.js';
 import type { ContestantName } from './contestants/contestants.js';
-import { measureMemory } from './memory.js';
 import { Progress } from './progress.js';
 import { report } from './report.js';
 import { newResult, read, resumed, write } from './result.js';
@@ -28,8 +27,6 @@ const usage = `npm run bench -- [NAME…] [options]
   --table <file>    runs nothing: writes the tables and curves of docs/BENCHMARKS.md from the figures of that
                     file, and of more files beside it (other versions of Node)
   --broker-url <u>  the RabbitMQ to use, as does AMQP_URL; else one is found or started
-  --sessions <n,…>  of memory: how many new sessions [50000,100000,200000]
-  --cache <mib>     of memory: STORE_CACHE_MIB [256]
   --no-install      installs no package of the system
   --glance          for tests: of each row the first case, with those contestants that no row before has had
   --together <n>    for tests: so many cases at once, whose figures say nothing then [1]`;
@@ -44,8 +41,6 @@ const { values, positionals } = parseArgs({
     json: { type: 'string' },
     table: { type: 'string', multiple: true },
     'broker-url': { type: 'string' },
-    sessions: { type: 'string', default: '50000,100000,200000' },
-    cache: { type: 'string', default: '256' },
     'no-install': { type: 'boolean', default: false },
     glance: { type: 'boolean', default: false },
     together: { type: 'string', default: '1' },
@@ -58,14 +53,12 @@ const wanted = positionals.map((name) => {
   const [row, ...text] = name.split(':');
   return { row: row!, text: text.join(':') };
 });
-const isMemory = positionals.join() === 'memory';
-const unknown = isMemory ? undefined : wanted.find(({ row }) => !(row in rows));
+const unknown = wanted.find(({ row }) => !(row in rows));
 if (values.help) console.log(usage);
 else if (unknown !== undefined) {
   console.error(`there is no row '${unknown.row}'\n${usage}`);
   process.exitCode = 2;
 } else if (values.table) writeTables(values.table.map(read));
-else if (isMemory) await memory();
 else await main();
 
 async function main(): Promise<void> {
@@ -104,17 +97,6 @@ async function main(): Promise<void> {
   function tell(measured: (typeof result.cases)[number]): void {
     const its = (rows[measured.row] as Row).cases.find((one) => one.name === measured.case);
     if (its) console.log(report(its, measured, result));
-  }
-}
-
-async function memory(): Promise<void> {
-  const sessions = values.sessions.split(',').map((count) => positive('sessions', count));
-  const cacheMib = positive('cache', values.cache);
-  const services = new Services();
-  try {
-    await measureMemory({ sessions, cacheMib, watchMs: 30_000 }, services, console.log);
-  } finally {
-    await services.stop();
   }
 }
 

@@ -261,7 +261,14 @@ export const configurations: readonly Configuration[] = [
     faults: { overtaking: 1, time: 2 },
     steps: [600, 300],
   },
-  { ...two, name: 'deaf store', start: contended, faults: { deafness: 1, time: 3 }, steps: [3_100] },
+  {
+    ...two,
+    name: 'deaf store',
+    start: contended,
+    faults: { deafness: 1, time: 3 },
+    // A longer step is a standstill of its own, and the owner spares the holders only once in a while.
+    steps: [2_400],
+  },
   {
     ...two,
     name: 'write-back',

@@ -8,6 +8,8 @@ export interface Clock {
   now(): Now;
   /** Runs `task` when the current turn of the event loop is over, before any later turn. */
   soon(task: () => void): void;
+  /** Runs `task` in this turn, when the promises that are settled by then have been handled. */
+  afterPromises(task: () => void): void;
   /**
    * Runs `task` once, after `delayMs`, and returns a function that cancels it. It does not keep the process
    * alive.
@@ -33,6 +35,7 @@ export async function keptAlive<T>(clock: Clock, task: () => Promise<T>): Promis
  * here.
  */
 const { setImmediate, setTimeout, clearTimeout, setInterval } = globalThis;
+const nextTick = process.nextTick.bind(process);
 const monotonic = performance.now.bind(performance);
 
 /** The longest delay of a timer of Node, in milliseconds. */
@@ -44,6 +47,7 @@ let awaited = 0;
 export const systemClock: Clock = {
   now: () => ({ mono: monotonic(), wall: Date.now() }),
   soon: (task) => void setImmediate(task),
+  afterPromises: (task) => nextTick(task),
   after(delayMs, task) {
     const timer = setTimeout(task, delayMs);
     timer.unref();

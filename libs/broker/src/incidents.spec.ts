@@ -12,6 +12,7 @@ const clock: Clock = {
   now: () => ({ mono: time, wall: time }),
   keepAlive: () => () => {},
   soon: (task) => task(),
+  afterPromises: (task) => task(),
   after(delayMs, task) {
     const timer = { at: time + delayMs, task };
     timers.push(timer);

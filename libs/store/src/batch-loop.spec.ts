@@ -14,6 +14,7 @@ import { Store, type StoreCoreSettings } from './store.js';
 import { testSettings } from './testing/settings.js';
 
 const memory = { settle() {} };
+const outbox = { flush() {} };
 const turnOfTheLoop = () => new Promise((resolve) => setImmediate(resolve));
 
 describe('the loop', () => {
@@ -42,7 +43,7 @@ describe('the loop', () => {
 
   it('writes what all partitions have in one turn in one transaction, and what comes meanwhile in the next', async () => {
     const transactions = new Transactions();
-    const loop = new BatchLoop(transactions, memory);
+    const loop = new BatchLoop(transactions, memory, outbox);
     const all = [0, 1, 2].map((partition) => new Partition(partition));
     for (const partition of all.slice(0, 2)) loop.add(partition);
     await turnOfTheLoop();
@@ -61,7 +62,7 @@ describe('the loop', () => {
 
   it('tells each partition its own outcome, and passes over those that have nothing', async () => {
     const transactions = new Transactions();
-    const loop = new BatchLoop(transactions, memory);
+    const loop = new BatchLoop(transactions, memory, outbox);
     const [one, idle, two] = [new Partition(0), new Partition(1), new Partition(2)];
     idle.has = false;
     for (const partition of [one, idle, two]) loop.add(partition);
@@ -70,6 +71,27 @@ describe('the loop', () => {
     transactions.end([lost, undefined]);
     await turnOfTheLoop();
     expect([one.outcomes, idle.outcomes, two.outcomes]).toEqual([[lost], [], [undefined]]);
+  });
+
+  it('sends what all partitions answer at once, and before it begins the next transaction', async () => {
+    const transactions = new Transactions();
+    const sent: string[] = [];
+    const all = [0, 1].map((partition) => new Partition(partition));
+    const flush = () => {
+      const known = all.map(({ outcomes }) => outcomes.length).join(' ');
+      sent.push(`${known}, ${transactions.begun.length} begun`);
+    };
+    const loop = new BatchLoop(transactions, memory, { flush });
+    for (const partition of all) loop.add(partition);
+    await turnOfTheLoop();
+    loop.add(all[0]!);
+    transactions.end();
+    await Promise.resolve();
+    await Promise.resolve();
+    expect(sent).toEqual(['1 1, 1 begun']);
+    await turnOfTheLoop();
+    expect(transactions.begun).toEqual(['0 1', '0']);
+    transactions.end();
   });
 });
 

@@ -1,10 +1,12 @@
 /**
  * The store's one loop. It takes what all partitions have to write at the end of a turn of the event loop,
- * writes it in one transaction, and tells each partition what became of its own part. What arrives meanwhile
- * is the next transaction. So a slow disk makes transactions larger, and not the queue longer. A partition
- * that must claim, load or pause first has nothing to give. The others do not wait for it.
+ * writes it in one transaction, and tells each partition what became of its own part. What they answer leaves
+ * at once. What arrives meanwhile is the next transaction. So a slow disk makes transactions larger, and not
+ * the queue longer. A partition that must claim, load or pause first has nothing to give. The others do not
+ * wait for it.
  */
 import type { Apply, SessionRepository } from '#repository';
+import type { Outbox } from './outbox.js';
 import type { SessionMemory } from './session-memory.js';
 
 /** A partition, as the loop sees it. Its methods do not throw. */
@@ -22,6 +24,7 @@ export class BatchLoop {
   constructor(
     private readonly repository: Pick<SessionRepository, 'applyAll'>,
     private readonly memory: Pick<SessionMemory, 'settle'>,
+    private readonly outbox: Pick<Outbox, 'flush'>,
   ) {}
 
   /** The partition has work. */
@@ -47,6 +50,7 @@ export class BatchLoop {
       if (applies.length === 0) continue;
       const errors = await this.repository.applyAll(applies);
       for (const [at, partition] of partitions.entries()) partition.settled(errors[at]);
+      this.outbox.flush();
       this.memory.settle();
     }
     this.isRunning = false;

@@ -77,8 +77,8 @@ export class Store {
   ) {
     this.incidents = new PartitionIncidents(ports.clock, ports.log);
     this.memory = new SessionMemory(settings.cacheBytes);
-    this.loop = new BatchLoop(ports.repository, this.memory);
     this.outbox = new Outbox(ports.clock, ports.log);
+    this.loop = new BatchLoop(ports.repository, this.memory, this.outbox);
   }
 
   /**

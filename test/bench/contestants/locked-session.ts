@@ -68,7 +68,7 @@ export async function startStores(
   { servers, name, settings }: Place,
   { queueType }: Pick<Layout, 'queueType'>,
 ): Promise<Backend> {
-  const { partitions = defaultPartitions, standby = false, holders = 1, cacheMib } = settings;
+  const { partitions = defaultPartitions, standby = false, holders = 1 } = settings;
   const directory = await mkdtemp(join(tmpdir(), 'locked-session-bench-'));
   const start = (ready: RegExp) =>
     startProcess({
@@ -81,7 +81,6 @@ export async function startStores(
         STORE_PARTITIONS: `${partitions}`,
         STORE_DIRECTORY: directory,
         STORE_WAITERS_PER_SESSION: `${Math.max(defaultWaiters, holders)}`,
-        ...(cacheMib !== undefined && { STORE_CACHE_MIB: `${cacheMib}` }),
       },
       ready,
     });

@@ -13,6 +13,7 @@ function fakes(log: Log) {
   const clock: Clock = {
     now: () => ({ mono: 0, wall: 0 }),
     soon: (task) => void tasks.push(task),
+    afterPromises: (task) => void tasks.push(task),
     keepAlive: () => () => {},
     after: (_delayMs, task) => {
       tasks.push(task);

@@ -27,6 +27,7 @@ export function guarded<P extends HolderPorts>(ports: P): P {
     clock: {
       now: () => clock.now(),
       soon: (task) => clock.soon(guard('the end of a turn', task)),
+      afterPromises: (task) => clock.afterPromises(guard('the end of a turn', task)),
       after: (delayMs, task) => clock.after(delayMs, guard('a timer', task)),
       keepAlive: () => clock.keepAlive(),
     },

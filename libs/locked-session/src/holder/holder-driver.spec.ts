@@ -96,6 +96,31 @@ afterEach(() => Promise.all(brokers.map((broker) => broker.close())));
 
 const soonest = () => performance.now() + 10_000;
 
+describe('what a holder sends', () => {
+  const set = (name: string) => ({ set: new Map([[name, new Uint8Array(1)]]), removed: [] });
+
+  it('leaves when its promises are done while no answer is awaited, else when the turn of the loop is over', async () => {
+    await start('partitioned');
+    driver.want('s', soonest(), undefined);
+    await expect.poll(() => grants.size).toBe(1);
+    await expect.poll(() => driver.machine.awaitsAnswer).toBe(false);
+    const grant = grants.get('s')!;
+    const sent = () => driver.counters.framesSent;
+    const before = sent();
+    driver.commit(grant, set('a'));
+    driver.commit(grant, set('b'));
+    expect(sent()).toBe(before);
+    await Promise.resolve();
+    process.nextTick(() => driver.commit(grant, set('c')));
+    await new Promise<void>((resolve) => process.nextTick(resolve));
+    expect(sent()).toBe(before + 1);
+    await new Promise<void>((resolve) => process.nextTick(resolve));
+    expect(sent()).toBe(before + 1);
+    await expect.poll(sent).toBe(before + 2);
+    await expect.poll(() => events.filter((event) => event === 'acknowledged s')).not.toEqual([]);
+  });
+});
+
 describe('a message that cannot be encoded', () => {
   it.each(['partitioned', 'per-session'] as const)(
     'fails the wait that it is for, in the layout %s: others in its frame are sent, and nothing is thrown',

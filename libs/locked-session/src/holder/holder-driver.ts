@@ -65,6 +65,8 @@ export class HolderDriver implements Holder {
   private link: HolderLink | undefined;
   private queue: string | undefined;
   private flushing = false;
+  /** Frames have left since the last one came. */
+  private awaits = false;
   private ticking = false;
   private closed = false;
   private onAnswered: (() => void) | undefined;
@@ -207,6 +209,7 @@ export class HolderDriver implements Holder {
 
   private received(bytes: Uint8Array): void {
     this.counters.framesReceived++;
+    this.awaits = false;
     this.silence.heard();
     let frame: StoreFrame;
     try {
@@ -243,10 +246,15 @@ export class HolderDriver implements Holder {
     this.onEvent({ kind: 'version', version, partition });
   }
 
+  /**
+   * What nobody waits in front of leaves at once. While answers are awaited, all that a turn of the event loop
+   * has to send shares its frames. Nagle's algorithm (RFC 896) decides so, too.
+   */
   private flushSoon(): void {
     if (this.flushing) return;
     this.flushing = true;
-    this.ports.clock.soon(() => {
+    const { clock } = this.ports;
+    clock[this.awaits ? 'soon' : 'afterPromises'](() => {
       this.flushing = false;
       try {
         this.sendAll();
@@ -324,6 +332,7 @@ export class HolderDriver implements Holder {
       });
     const frames = encodeFrames(parts, encode, failed, this.link?.maxFrameBytes);
     this.counters.framesSent += frames.length;
+    this.awaits = true;
     for (const { messages } of parts) this.counters.messagesSent += messages.length;
     return frames;
   }
