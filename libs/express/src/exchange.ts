@@ -27,6 +27,7 @@ export class Exchange implements HeldHead {
   private hasEntered = false;
   /** The answer is complete, or will never be. */
   private isEnding = false;
+  private isFinishing = false;
   private lettingGo: Promise<void> | undefined;
   private end!: () => void;
   private readonly ended = new Promise<void>((end) => (this.end = end));
@@ -68,6 +69,8 @@ export class Exchange implements HeldHead {
   }
 
   onEnd(): void {
+    if (this.isFinishing) return; // some call end() twice
+    this.isFinishing = true;
     this.isEnding = true;
     void this.finish();
   }

@@ -129,6 +129,20 @@ onEachExpress((start) => {
     }
   });
 
+  it('case 11: an end() that is called twice is one', async () => {
+    const world = await start((app) => {
+      app.post('/twice', (req, res) => {
+        req.session.n = 1;
+        res.end('once');
+        res.end();
+      });
+    });
+    const client = world.client();
+    const { status, text } = await client.post('twice');
+    expect([status, text]).toEqual([200, 'once']);
+    await world.ends(client, { n: 1 });
+  });
+
   it('case 12: a change that is refused after a 200: its client gets 503, or 413', async () => {
     const gate = latch();
     const world = await start((app) => {

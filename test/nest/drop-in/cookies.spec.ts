@@ -1,4 +1,6 @@
-/** The cookie and the options of the drop-in for express-session. docs/DROP-IN.md names the cases by number. */
+/**
+ * The cookie and the options of the drop-in for express-session. docs/DROP-IN.md names the cases by number.
+ */
 import { sign } from 'cookie-signature';
 import { expect, it } from 'vitest';
 import { lockedSession } from '#express';
