@@ -15,6 +15,7 @@ const alias = {
   '#store-service': lib('store-service'),
   '#locked-session': lib('locked-session'),
   '#embedded': lib('embedded'),
+  '#express': lib('express'),
   '#meter': lib('meter'),
 };
 const oxc = { decorator: { legacy: true, emitDecoratorMetadata: true } };

@@ -75,8 +75,8 @@ async function underLoad({ members, its, prefix, pace, use, backend }: Round): P
 }
 
 /**
- * Processes that run for days have compiled code. One operation at a time takes half a minute to get there, and
- * many at once take a second.
+ * Processes that run for days have compiled code. One operation at a time takes half a minute to get there,
+ * and many at once take a second.
  */
 async function compile(members: readonly Member[], load: Load, { warmUpMs }: Pace): Promise<void> {
   const many = { ...load, atOnce: Math.max(load.atOnce, compiledBy) };

@@ -42,6 +42,7 @@ const store: { readonly [Name in keyof StoreRules]: StoreRules[Name] } = {
   passesAfter: () => 4,
   isPassedOn: () => true,
   turnMsFor: () => Infinity,
+  keepsQueue: () => false,
 };
 
 const holder: { readonly [Name in keyof HolderRules]: HolderRules[Name] } = {
@@ -69,7 +70,7 @@ const holder: { readonly [Name in keyof HolderRules]: HolderRules[Name] } = {
 };
 
 /** The configuration that shows the harm soonest. */
-const storeHomes: { readonly [Name in keyof StoreRules]?: string } = {
+const storeHomes: { readonly [Name in keyof StoreRules]: string } = {
   currentGrant: 'nothing',
   placeOf: 'nothing',
   wasApplied: 'held',
@@ -100,9 +101,13 @@ const storeHomes: { readonly [Name in keyof StoreRules]?: string } = {
   isUse: 'expiring',
   mayHaveMade: 'new session',
   mustPutAgain: 'lost acquire',
+  passesAfter: 'before turns',
+  isPassedOn: 'nothing',
+  turnMsFor: 'turn and short wait',
+  keepsQueue: 'own queue and cut',
 };
 
-const holderHomes: { readonly [Name in keyof HolderRules]?: string } = {
+const holderHomes: { readonly [Name in keyof HolderRules]: string } = {
   deadline: 'short waits',
   isTimedOut: 'nothing',
   mustAnnounce: 'short waits',
@@ -121,24 +126,15 @@ const holderHomes: { readonly [Name in keyof HolderRules]?: string } = {
   ownerOf: 'late grant',
   agrees: 'other partitions',
   isTouchDue: 'expiring and in use',
-};
-
-/** Decisions whose harm lies outside of what is explored, and the test that switches them off. */
-export const scripted: Readonly<Record<string, string>> = {
-  /** What goes astray comes round after a short silence: what is explored ends well, after a detour. */
-  'holder.goesDirect': 'races.routes.spec',
-  'holder.isDisowned': 'races.routes.spec',
-  /** They decide how soon a lock goes on, and not whether. Shares and waits are no matter of one state. */
-  'store.passesAfter': 'turns.spec',
-  'store.isPassedOn': 'turns.spec',
-  'store.turnMsFor': 'turns.spec',
-  'holder.isTurnOver': 'turns.spec',
+  goesDirect: 'own queue and successor',
+  isDisowned: 'own queue and successor',
+  isTurnOver: 'first turn',
 };
 
 export interface Canary {
   readonly rules: Rules;
-  /** The configuration that shows the harm; undefined when the decision is scripted. */
-  readonly home: string | undefined;
+  /** The configuration that shows the harm soonest. */
+  readonly home: string;
 }
 
 /** By side and name of the decision. */

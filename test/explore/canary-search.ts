@@ -11,12 +11,10 @@ const seenInState: ReadonlySet<string> = new Set([
   ...['holder.isConfirmed', 'holder.believesRevocation', 'holder.mayHideMore'],
 ]);
 
-/**
- * The shortest way to the harm; undefined when there is none within the bound, or the decision is scripted.
- */
+/** The shortest way to the harm; undefined when there is none within the bound. */
 export function harmOf(name: string): Counterexample | undefined {
   const { home, rules } = canaries.get(name)!;
-  const configuration = configurations.find((one) => one.name === home);
+  const configuration = configurations.find((one) => one.name === home)!;
   const futureOf = seenInState.has(name) ? Infinity : 1;
-  return configuration && explore(configuration, rules, { ...bounds, futureOf }).found;
+  return explore(configuration, rules, { ...bounds, futureOf }).found;
 }

@@ -6,7 +6,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { decisionsOf } from '../../scripts/rules.js';
-import { canaries, scripted } from './canaries.js';
+import { canaries } from './canaries.js';
 import { harmOf } from './canary-search.js';
 import type { Counterexample } from './search.js';
 
@@ -26,7 +26,7 @@ export function decisions(): ReadonlyMap<string, readonly number[]> {
 /** One row. `harm` is what was found with the decision switched off. */
 export function rowOf(name: string, harm: Counterexample | undefined): string {
   const head = `| ${decisions().get(name)!.join(', ')} | \`${name}\` |`;
-  if (!harm) return `${head} ${scripted[name] ?? 'nothing found'} | scripted | |`;
+  if (!harm) return `${head} ${canaries.get(name)!.home} | | nothing found |`;
   return `${head} ${harm.configuration} | ${harm.moves.length} | ${harm.what} |`;
 }
 

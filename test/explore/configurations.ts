@@ -7,6 +7,7 @@ import {
   held,
   idle,
   contended,
+  firstTurn,
   inTurn,
   leased,
   nearRecallTimeout,
@@ -122,6 +123,9 @@ const parameters: StoreParameters & HolderParameters = {
 /** What loses nothing that was sent. */
 const harmless: ReadonlySet<string> = new Set<Budget>(['time', 'cancel', 'idle', 'destroy', 'commit']);
 
+/** What takes no time, and loses no more than what is in the own queue of a store. */
+const prompt: ReadonlySet<string> = new Set<Budget>(['takeover', 'idle', 'destroy', 'commit']);
+
 /** What holds for app servers, for stores, and for stores that take over. */
 export function parametersOf({
   parameters: own,
@@ -135,7 +139,8 @@ export function parametersOf({
   const store = { ...holder, ...storeParameters };
   const nextStore = { ...store, ...nextStoreParameters };
   const isReliable = Object.keys(faults).every((budget) => harmless.has(budget));
-  return { holder, store, nextStore, hasOwnQueues, echoesInPartition, isReliable };
+  const isPrompt = Object.keys(faults).every((budget) => prompt.has(budget));
+  return { holder, store, nextStore, hasOwnQueues, echoesInPartition, isReliable, isPrompt };
 }
 
 const two = { holders: 2, visits: 1, waitMs: 30_000, steps: [1_000] } as const;
@@ -146,6 +151,9 @@ const brief = {
   steps: [600],
   parameters: { ttlMs: 8_000, tombstoneMs: 60_000, destroyedNoticeMs: 5_000 },
 } as const;
+
+/** A lock that goes from holder to holder is given for a turn. */
+const turns = { ...two, visits: 4, parameters: { turnMs: 1_000 } } as const;
 
 /** What follows a grant goes to a queue of the owner's own. */
 const owned = { ...two, visits: 2, hasOwnQueues: true } as const;
@@ -188,13 +196,16 @@ export const configurations: readonly Configuration[] = [
     faults: { time: 1, commit: 1 },
   },
   { ...two, name: 'leased', visits: 2, start: leased, faults: { loss: 1, time: 1 } },
+  { ...turns, name: 'first turn', start: firstTurn, faults: { time: 1, commit: 2 } },
+  { ...turns, name: 'turns', start: inTurn, faults: { loss: 1, time: 1, commit: 1 } },
+  { ...turns, name: 'before turns', start: [...idle, 'a releases s', 'quiet'], faults: { idle: 1, time: 1 } },
   {
-    ...two,
-    name: 'turns',
-    visits: 4,
+    ...turns,
+    name: 'turn and short wait',
+    waitMs: 900,
     start: inTurn,
-    faults: { loss: 1, time: 1, commit: 1 },
-    parameters: { turnMs: 1_000 },
+    faults: { time: 2 },
+    steps: [300, 700],
   },
   { ...two, name: 'contended', start: contended, faults: { loss: 1, time: 2 }, steps: [1_000, 5_000] },
   {
@@ -261,7 +272,14 @@ export const configurations: readonly Configuration[] = [
     faults: { overtaking: 1, time: 2 },
     steps: [600, 300],
   },
-  { ...two, name: 'deaf store', start: contended, faults: { deafness: 1, time: 3 }, steps: [3_100] },
+  {
+    ...two,
+    name: 'deaf store',
+    start: contended,
+    faults: { deafness: 1, time: 3 },
+    // A longer step is a standstill of its own, and the owner spares the holders only once in a while.
+    steps: [2_400],
+  },
   {
     ...two,
     name: 'write-back',
@@ -325,6 +343,8 @@ export const configurations: readonly Configuration[] = [
     steps: [600, 4_400],
   },
   { ...owned, name: 'own queue and takeover', start: contended, faults: { takeover: 1, loss: 1, time: 1 } },
+  { ...owned, name: 'own queue and successor', start: leased, visits: 3, faults: { takeover: 1, commit: 1 } },
+  { ...owned, name: 'own queue and cut', start: held, faults: { cut: 1, commit: 1, idle: 1 } },
   { ...owned, name: 'own queue and paused store', start: contended, faults: { pause: 1, time: 1 } },
   { ...owned, name: 'own queue and cancel', start: held, faults: { cancel: 1, idle: 1, loss: 1, time: 1 } },
   {

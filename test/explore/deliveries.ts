@@ -5,6 +5,7 @@ import { withSlot, type Deployment, type State } from './deployment.js';
 import { endPaused } from './faults.js';
 import { letters } from './folding.js';
 import { actAt, frameOf } from './holder-steps.js';
+import { Violation } from './marks.js';
 import type { Batch, WriteEnd } from './store-server.js';
 import { hasComeBack, rest, serve, servePaused } from './store-steps.js';
 
@@ -202,29 +203,39 @@ function bouncesOf(deployment: Deployment, state: State, slot: number): Hearing[
   const letter = letters[slot]!;
   const [key] = bounced;
   if (key !== undefined) {
-    const heard = (from: State) =>
-      actAt(
-        deployment,
-        withSlot(from, slot, { bounced: bounced.slice(1) }),
-        slot,
-        `bounced ${key}`,
-        (one, { now }) => one.machine.returned(key, now),
+    const heard = (from: State) => {
+      const without = withSlot(from, slot, { bounced: bounced.slice(1) });
+      const act = actAt(deployment, without, slot, `bounced ${key}`, (one, { now }) =>
+        one.machine.returned(key, now),
       );
+      return judgeTold(deployment, act, slot);
+    };
     return [{ name: `a frame of ${letter} comes back`, heard, without: undefined, loss: '' }];
   }
   const { machine, key: own } = state.store.value;
   if (machine || direct.value.length === 0) return [];
   const disowned = { partition: 0, epoch: 0, messages: [{ kind: 'disowned' }] } as const;
-  const heard = (from: State) =>
-    actAt(
-      deployment,
-      withSlot(from, slot, { direct: deployment.part([]) }),
-      slot,
-      `disowned ${own}`,
-      (one, diary) => one.receive(disowned, own, diary),
+  const heard = (from: State) => {
+    const without = withSlot(from, slot, { direct: deployment.part([]) });
+    const act = actAt(deployment, without, slot, `disowned ${own}`, (one, diary) =>
+      one.receive(disowned, own, diary),
     );
+    return judgeTold(deployment, act, slot);
+  };
   const name = `the store tells ${letter} that the partition is not its own`;
   return [{ name, heard, without: undefined, loss: '' }];
+}
+
+/** Rule 22: whoever learns that a store is not the owner does not leave its changes to a timer. */
+function judgeTold({ parameters }: Deployment, state: State, slot: number): State {
+  const { server, toStore, direct, toHolder } = state.slots[slot]!;
+  const { name, seats } = server.value;
+  const owes = [...seats.values()].some(({ results }) => results.length > 0);
+  const onTheWay = toStore.value.length + direct.value.length + toHolder.value.length;
+  const isAgain = state.again.value.some(({ holder }) => holder === name);
+  if (parameters.isPrompt && owes && onTheWay === 0 && !isAgain)
+    throw new Violation(`${name} learns that its change went to no owner, and does not send it again`);
+  return state;
 }
 
 /** What a store that stands still may do when it goes on. */

@@ -108,6 +108,8 @@ export interface DeploymentParameters {
   readonly echoesInPartition: boolean;
   /** Nothing is ever lost. */
   readonly isReliable: boolean;
+  /** What is sent is lost with a store at most, and no time passes in which anybody would repeat it. */
+  readonly isPrompt: boolean;
 }
 
 /** One configuration with its rules: makes the first state, and the parts of all others. */

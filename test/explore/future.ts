@@ -134,11 +134,29 @@ function* untilServed(deployment: Deployment, from: State, ms: number): Generato
   let state = leaveAll(deployment, deliverAll(deployment, from));
   for (const end = from.time + ms; ;) {
     yield state;
+    const kept = keptInVain(state);
+    if (kept !== undefined) throw new Violation(kept);
     const waiting = state.slots.findIndex(({ server }) => isWaiting(server.value));
     if (waiting < 0) return;
     if (state.time >= end) throw new Violation(`${letters[waiting]} waits for ever`);
     state = leaveAll(deployment, beat(deployment, state));
   }
+}
+
+/**
+ * Rule 23: a lock that goes from holder to holder is not kept by one whose scopes have ended, while another
+ * one waits. Nobody needs to ask for it.
+ */
+function keptInVain({ slots }: State): string | undefined {
+  for (const [slot, { server }] of slots.entries()) {
+    for (const [session, { grant, scope, results }] of server.value.seats) {
+      if (!grant?.untilIdle || scope === 'inside' || results.length > 0) continue;
+      const waiting = slots.findIndex(({ server: { value } }) => value.seats.get(session)?.scope === 'waits');
+      if (waiting >= 0 && waiting !== slot)
+        return `${server.value.name} keeps ${session}, which nobody uses, and ${letters[waiting]} waits`;
+    }
+  }
+  return undefined;
 }
 
 /** Scopes end, and others begin, until nobody is inside. */

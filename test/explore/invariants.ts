@@ -21,12 +21,40 @@ export function wrongWith(state: State): string | undefined {
     const missing = missingIn(marks, session, stored);
     if (missing !== undefined) return `${session}: ${missing} is gone, though it was acknowledged`;
   }
+  const unasked = neverAsked(state);
+  if (unasked !== undefined) return unasked;
   for (const [slot, { server }] of state.slots.entries()) {
     const { regeneration } = server.value;
     const wrongIds = regeneration && wrongAfter(regeneration, records);
     if (wrongIds !== undefined) return wrongIds;
     const wrong = wrongAt(server.value, state, slot);
     if (wrong !== undefined) return wrong;
+  }
+  return undefined;
+}
+
+/**
+ * Rule 23: nobody waits in vain for a turn to end. The owner asks for the lock before the time of a waiter is
+ * over that it knows.
+ */
+function neverAsked({
+  witness,
+  disk,
+  store,
+  isStoreDue,
+  deafSince,
+  paused,
+  time,
+}: State): string | undefined {
+  if (!store.value.machine || isStoreDue || deafSince !== undefined || paused) return undefined;
+  for (const [session, line] of witness.value.lines) {
+    const grant = witness.value.grants.get(session);
+    const recorded = disk.value.records.get(session)?.grant;
+    const isHeld = grant && recorded && sameToken(recorded.token, grant.token) && !recorded.revoked;
+    if (!isHeld || grant.askedAt !== undefined) continue;
+    const inVain = line.find(({ deadline }) => grant.at < deadline && deadline <= time);
+    if (inVain)
+      return `the time of ${inVain.holder} for ${session} is over, and ${grant.holder} was not asked`;
   }
   return undefined;
 }

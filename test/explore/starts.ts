@@ -10,6 +10,8 @@ export const idle = [...held, 'a changes s and leaves', 'quiet'];
 export const contended = [...held, 'b visits s', 'quiet'];
 /** Both have had the session, and have a lease; `b` keeps it. */
 export const leased = [...idle, 'b visits s', 'quiet', 'b leaves s', 'quiet'];
+/** The lock has gone back and forth, and `a` has it until idle. */
+export const firstTurn = [...leased, 'a visits s', 'quiet'];
 /** The lock has gone back and forth, so `a` has it for a turn, and `b` waits. */
 export const inTurn = [
   ...[...leased, 'a visits s', 'quiet', 'a leaves s', 'quiet', 'b visits s', 'quiet', 'b leaves s', 'quiet'],

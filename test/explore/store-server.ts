@@ -15,6 +15,7 @@ import {
 } from '#protocol';
 import { apply, claim, type Disk } from './disk.js';
 import { copyOf } from './graph.js';
+import { Violation } from './marks.js';
 
 /** How a write ends: as it should; or with an error, in truth not done or done all the same. */
 export type WriteEnd = 'written' | 'not written' | 'written, but reported as failed';
@@ -62,6 +63,8 @@ export class StoreServer {
   /** The highest epoch that a holder has shown (rule 13). */
   private shown = 0;
   private readonly unsettled = new Map<number, Unsettled>();
+  /** Where each holder is reached, as the partition's queue has told last. */
+  private readonly told = new Map<string, string>();
   private readonly rules: StoreRules;
   /** Tells stores apart that are the same but for their settings, which no fingerprint has. */
   readonly leaseMs = this.parameters.leaseMs;
@@ -92,6 +95,7 @@ export class StoreServer {
   forget(): readonly HolderPart[] {
     const again = [...this.unsettled.values()].filter(({ from, isDirect }) => !from && !isDirect);
     this.unsettled.clear();
+    this.told.clear();
     this.machine = undefined;
     return again.map(({ frame }) => frame);
   }
@@ -119,6 +123,7 @@ export class StoreServer {
     const { writes, messages, settled, open, close, echo: asked } = machine.flush();
     if (end !== 'not written') disk = apply(disk, writes);
     if (end !== 'written') return { ...this.givenUp(disk, this.forget()), warns };
+    this.judgeWays(messages);
     const done = settled.flatMap((delivery) => this.unsettled.get(delivery)?.from ?? []);
     for (const delivery of settled) this.unsettled.delete(delivery);
     machine.sent(now);
@@ -133,10 +138,25 @@ export class StoreServer {
     // The least number that is free: how many came before makes no difference.
     let delivery = 1;
     while (this.unsettled.has(delivery)) delivery++;
+    if (!from && !isDirect) this.told.set(frame.holder, frame.queue);
     this.unsettled.set(delivery, { frame, ...(from && { from }), ...(isDirect && { isDirect }) });
     if (from) machine.receiveQueued(frame, delivery, now);
     else if (isDirect) machine.receiveDirect(frame, delivery, now);
     else machine.receive(frame, delivery, now);
+  }
+
+  /**
+   * Rule 22: nothing but the answer to an older request goes to a queue when the holder has told of a newer
+   * one.
+   */
+  private judgeWays(messages: Iterable<readonly [queue: string, list: readonly StoreMessage[]]>): void {
+    for (const [queue, list] of messages) {
+      const [holder, connection] = queue.split('.') as [string, string];
+      const told = this.told.get(holder)?.split('.')[1] ?? connection;
+      const lost = list.find(({ kind }) => kind !== 'grant' && kind !== 'refused');
+      if (lost && Number(told) > Number(connection))
+        throw new Violation(`${holder} is told '${lost.kind}' where it is not any more, as the store knows`);
+    }
   }
 
   private claim(before: Disk, now: Now): Disk {

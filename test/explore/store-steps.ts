@@ -87,6 +87,7 @@ export function lookForDue(deployment: Deployment, state: State): State {
 
 /** The store loses its turn, or dies. Another one owns the partition when it is delivered something. */
 export function takeOver(deployment: Deployment, state: State): State {
+  judgeOwnQueues(state);
   const again = deployment.copy(state.store).forget();
   const key = `k${Number(state.store.value.key.slice(1)) + 1}`;
   const store = new StoreServer(key, deployment.parameters.nextStore, deployment.rules.store);
@@ -96,6 +97,14 @@ export function takeOver(deployment: Deployment, state: State): State {
   );
   const next = { ...state, slots, store: deployment.part(store) };
   return givenUp(deployment, { ...next, isStoreDue: false }, again);
+}
+
+/** Rule 22: no request goes with a store's own queue. The next owner would not know it, nor its place. */
+function judgeOwnQueues({ slots }: State): void {
+  for (const { server, direct } of slots)
+    for (const item of direct.value)
+      if ('frame' in item && item.frame.messages.some(({ kind }) => kind === 'acquire' || kind === 'knock'))
+        throw new Violation(`the request of ${server.value.name} is lost with the store`);
 }
 
 /**

@@ -11,13 +11,26 @@ interface Place {
   readonly deadline: number;
 }
 
+export interface LastGrant {
+  readonly token: Token;
+  readonly holder: string;
+  readonly at: number;
+  /** Who had the grants before it, as many as `remembered`. */
+  readonly before: readonly string[];
+  /** When the lock was first asked back. */
+  readonly askedAt: number | undefined;
+}
+
+/** After so many grants in a row, nobody else wants the lock. */
+const remembered = 4;
+
 export interface Witness {
   /** Those whose requests the owner has read, in order, by session. */
   readonly lines: ReadonlyMap<string, readonly Place[]>;
   /** The highest request of a holder for a session that was read or cancelled, by holder and session. */
   readonly known: ReadonlyMap<string, number>;
-  /** The last token of each session that was granted, and when it was first asked back. */
-  readonly grants: ReadonlyMap<string, { readonly token: Token; readonly askedAt: number | undefined }>;
+  /** The last grant of each session. */
+  readonly grants: ReadonlyMap<string, LastGrant>;
   /** When the owner has heard a renewal of each holder last. */
   readonly heardAt: ReadonlyMap<string, number>;
   /** When the owner has read a change of each session last, by the wall clock. */
@@ -119,8 +132,14 @@ export function say(witness: Witness, holder: string, message: StoreMessage, mon
       session,
       line.filter((one) => one.holder !== holder),
     );
-    const askedAt = isNew ? undefined : known.askedAt;
-    grants = new Map(grants).set(session, { token, askedAt: askedAt ?? (contended ? mono : undefined) });
+    const before = known ? [...known.before, known.holder].slice(-remembered) : [];
+    if (isNew && message.untilIdle && before.every((one) => one === holder))
+      throw new Violation(
+        `${holder} is to give ${session} back when idle, and nobody else has had it lately`,
+      );
+    const grant = isNew ? { token, holder, at: mono, before, askedAt: undefined } : known;
+    const askedAt = grant.askedAt ?? (contended ? mono : undefined);
+    grants = new Map(grants).set(session, { ...grant, askedAt });
   }
   if (message.kind === 'recall') grants = askedBack(grants, message.session, message.token, mono);
   if (message.kind === 'renewed')
@@ -146,5 +165,5 @@ function askedBack(
 ): Witness['grants'] {
   const known = grants.get(session);
   if (!known || known.askedAt !== undefined || !sameToken(known.token, token)) return grants;
-  return new Map(grants).set(session, { token, askedAt: mono });
+  return new Map(grants).set(session, { ...known, askedAt: mono });
 }

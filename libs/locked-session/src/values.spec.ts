@@ -65,9 +65,12 @@ describe('what JSON can carry', () => {
     expect(thereAndBack({ a: 1, b: undefined, c: { d: undefined } })).toStrictEqual({ a: 1, c: {} });
   });
 
-  it('may be wide, and as deep as 64', () => {
+  it('may be wide', () => {
     const wide = Object.fromEntries(Array.from({ length: 70_000 }, (_, i) => [`key ${i}`, i]));
     expect(thereAndBack(wide)).toEqual(wide);
+  });
+
+  it('may be as deep as 64', () => {
     expect(thereAndBack(nested(64))).toEqual(nested(64));
     expect(() => there(nested(65))).toThrow('is nested more than 64 levels deep');
   });

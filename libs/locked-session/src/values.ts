@@ -64,7 +64,6 @@ export function frozenCopy(value: unknown, attribute: string, instances: ClassIn
  * application is changed. Throws `value-not-serializable` for a session's handle.
  */
 export function thawed(value: unknown): unknown {
-  if (typeof value !== 'object' || value === null) return value;
   try {
     return thaw(value, new Map());
   } catch (error) {
@@ -100,10 +99,10 @@ function thawProperties(
   done: Map<object, unknown>,
 ): Record<string, unknown> | undefined {
   for (const key of Object.keys(value)) {
-    const property = Object.getOwnPropertyDescriptor(value, key);
-    if (property === undefined || !('value' in property)) continue; // no getter of the application is called
-    const now = thaw(property.value, done);
-    if (now !== property.value) (copy ??= looseCopy(value))[key] = now;
+    // No getter of the application is called.
+    const own: unknown = Object.getOwnPropertyDescriptor(value, key)?.value;
+    const now = thaw(own, done);
+    if (now !== own) (copy ??= looseCopy(value))[key] = now;
   }
   return copy;
 }

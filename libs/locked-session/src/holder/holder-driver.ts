@@ -247,8 +247,8 @@ export class HolderDriver implements Holder {
   }
 
   /**
-   * What nobody waits in front of leaves at once. While answers are awaited, all that a turn of the event loop
-   * has to send shares its frames. Nagle's algorithm (RFC 896) decides so, too.
+   * A message leaves at once while no answer is awaited. Otherwise all that a turn of the event loop has to
+   * send shares its frames. Nagle's algorithm (RFC 896) decides so, too.
    */
   private flushSoon(): void {
     if (this.flushing) return;

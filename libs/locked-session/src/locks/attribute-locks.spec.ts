@@ -1,11 +1,11 @@
 /**
  * The attribute locks by behaviour, scope by scope. What holds for any run is in
- * attribute-locks.property.spec.ts.
+ * attribute-locks.property.spec.ts. It is one file, since all tests use the same scopes.
  */
 import { beforeEach, describe, expect, it } from 'vitest';
 import { AttributeLocks } from './attribute-locks.js';
 import type { LockMode } from './lock-plan.js';
-import type { Hold, LockOwner, LockRequest } from './wait-graph.js';
+import { describeBlockers, noteBlockers, type Hold, type LockOwner, type LockRequest } from './wait-graph.js';
 
 /** Those that had to wait and then got their lock, in order. */
 let granted: string[];
@@ -302,5 +302,114 @@ describe('cycles', () => {
       "within that asks for 'cart', but then c would wait for 'cart' behind b, which waits for 'cart' " +
         'behind c.',
     );
+  });
+});
+
+describe('rule 18: a family goes on to write', () => {
+  const family = () => {
+    const root = scope('root');
+    return [root, root.within('a'), root.within('b')] as const;
+  };
+
+  it('what it has not read, though it reads something else', () => {
+    const [root, a] = family();
+    root.read('user');
+    expect([root.write('cart'), a.write('theme')]).toEqual(['has', 'has']);
+  });
+
+  it('what it writes, though a part or the whole of it is read there, too', () => {
+    const [root, a, b] = family();
+    root.write('cart');
+    expect([a.read('*'), b.write('cart')]).toEqual(['has', 'waits']);
+    locks = new AttributeLocks();
+    const [other, reader, writer] = family();
+    other.write('cart');
+    expect([reader.read('cart'), writer.write('*')]).toEqual(['has', 'waits']);
+    locks = new AttributeLocks();
+    const [all, one, two] = family();
+    all.write('*');
+    expect([one.read('cart'), two.write('cart')]).toEqual(['has', 'waits']);
+  });
+
+  it('what it reads in another session', () => {
+    const elsewhere = scope('elsewhere', new AttributeLocks());
+    elsewhere.read('*');
+    scope('stranger').read('user');
+    expect(elsewhere.within('here', locks).write('cart')).toBe('has');
+  });
+});
+
+describe('a scope that waits', () => {
+  const ask = (owner: TestScope, name: string, mode: LockMode = 'write') =>
+    locks.take(owner, name, mode, () => granted.push(owner.label))!;
+
+  it('may leave, and nobody waits behind it any more', () => {
+    const [a, b, c] = [scope('a'), scope('b'), scope('c')];
+    a.write('cart');
+    b.write('cart');
+    c.write('cart');
+    b.leave();
+    a.leave();
+    expect(granted).toEqual(['c']);
+    expect(locks.holds(a, 'cart')).toBe(undefined);
+  });
+
+  it('waits on when an earlier wait of it is withdrawn late', () => {
+    const [a, b, c] = [scope('a'), scope('b'), scope('c')];
+    a.write('cart');
+    const first = ask(b, 'cart');
+    a.leave();
+    c.write('user');
+    const second = ask(b, 'user');
+    locks.withdraw(first);
+    expect(b.waiting).toBe(second);
+    c.leave();
+    expect(granted).toEqual(['b', 'b']);
+  });
+
+  it('can be told who is in its way, and since when', () => {
+    const [a, b, c] = [scope('a'), scope('b'), scope('c')];
+    a.read('cart');
+    const request = ask(c, 'cart');
+    expect(describeBlockers(request, 7_000)).toBe('a, for 0 s at least');
+    noteBlockers(request, 1_000);
+    noteBlockers(request, 5_000);
+    expect(describeBlockers(request, 15_000)).toBe('a, for 14 s at least');
+    locks.withdraw(request);
+    b.read('cart');
+    const another = ask(c, 'cart');
+    expect(describeBlockers(another, 15_000)).toBe('a, for 14 s at least, and 1 more');
+    a.leave();
+    b.leave();
+    expect(describeBlockers(another, 15_000)).toBe('nobody any more');
+  });
+
+  it('is seen by operators, with those that have the lock', () => {
+    const [a, b, c] = [scope('a'), scope('b'), scope('c')];
+    a.write('cart');
+    c.read('user');
+    b.read('cart');
+    scope('d').write('*');
+    const seen = () => locks.snapshot().toSorted((one, other) => one.name.localeCompare(other.name));
+    const cart = { name: 'cart', holders: [{ label: 'a', mode: 'write' }], waiting: 1 };
+    const whole = { name: '*', holders: [], waiting: 1 };
+    expect(seen()).toEqual([
+      whole,
+      cart,
+      { name: 'user', holders: [{ label: 'c', mode: 'read' }], waiting: 0 },
+    ]);
+    c.leave();
+    expect(seen()).toEqual([whole, cart]);
+  });
+
+  it.each([
+    [8, false],
+    [10, true],
+  ])('in a cycle of %i is told of a few of them', (length, isCut) => {
+    const all = Array.from({ length }, (_, place) => scope(`s${place}`));
+    for (const [place, each] of all.entries()) each.write(`n${place}`);
+    for (const [place, each] of all.slice(0, -1).entries()) each.write(`n${place + 1}`);
+    const cut = isCut ? `, and so on through ${length - 7} scopes, which` : "behind s4, which waits for 'n5'";
+    expect(() => all.at(-1)!.write('n0')).toThrow(cut);
   });
 });

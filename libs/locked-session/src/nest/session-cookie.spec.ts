@@ -108,10 +108,19 @@ describe('what is read', () => {
     expect(its.remembered).toBe(4_096);
   });
 
+  it('is not remembered when its signature is wrong', () => {
+    const its = cookie();
+    its.read(header('id', foreign));
+    expect(its.remembered).toBe(0);
+    its.read(header('id'));
+    expect(its.remembered).toBe(1);
+  });
+
   it.each([
     ['no header', undefined],
     ['an empty header', ''],
     ['no such cookie', 'theme=dark'],
+    ['a cookie of a longer name', 'my-locked-session=1'],
     ['an empty cookie', 'locked-session='],
     ['no signature', 'locked-session=id'],
     ['nothing but a signature', header('')],

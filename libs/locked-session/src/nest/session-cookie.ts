@@ -5,13 +5,14 @@
 import { randomBytes } from 'node:crypto';
 import { parseCookie, stringifySetCookie } from 'cookie';
 import { sign, unsign } from 'cookie-signature';
-import { isSessionId } from '#protocol';
 import type { CookieSettings } from './settings.js';
 
 /** Most cookies of one name that are tried, since each may cost a request to the store. */
 const maxCandidates = 4;
 
-/** A value of another form is refused without computing a signature. */
+/**
+ * An id of a session and its signature. A value of another form is refused without computing a signature.
+ */
 const signedForm = /^[!-~]{1,128}\.[\w+/-]{43}$/;
 
 /** So many values whose signatures were found right are remembered, so that they are not computed again. */
@@ -76,7 +77,7 @@ export class SessionCookie {
     const { secrets, rolling } = this.settings;
     for (const [age, secret] of secrets.entries()) {
       const id = unsign(value, secret);
-      if (id !== false && isSessionId(id)) return { id, renew: rolling || age > 0 };
+      if (id !== false) return { id, renew: rolling || age > 0 };
     }
     return undefined;
   }

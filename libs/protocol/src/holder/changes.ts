@@ -76,8 +76,6 @@ export class Changes {
 
   destroy(grant: HeldGrant, now: Now): void {
     const session = this.state.heldBy(grant);
-    // Nothing of them would be left. The answer to the destroy is theirs, too.
-    session.lock.unsent = undefined;
     this.send(session.lock, 'destroy', noChanges, now);
     this.state.letGo(session);
   }
@@ -152,18 +150,7 @@ export class Changes {
     if (why === 'outcome-unknown' && session && isOnlyReturn(session, token))
       return this.answered(id, token, seq, now);
     if (why !== 'gap') return this.loseAndReturn(id, token, why, partition);
-    if (!session) return;
-    const unanswered = session.inFlight.filter(({ lock }) => sameToken(lock.token, token));
-    if (isTooLargeNext(unanswered[0], appliedThrough)) {
-      this.lose(id, token, 'too-large');
-      return this.renewals.giveBack(id, token, partition);
-    }
-    const sent = unanswered.find(({ message }) => message.seq === seq);
-    if (!sent) return; // answered by now
-    // The store has lost changes that it acknowledged. So it can apply none of the later ones.
-    if (this.state.rules.isTakenBack(appliedThrough, sent.lock.acknowledged))
-      return this.loseAndReturn(id, token, 'outcome-unknown', partition);
-    this.repeatSoon(session, now);
+    if (session) this.behindGap(session, token, seq, appliedThrough, now);
   }
 
   /** The change cannot be sent. Later changes build on it. So the grant is over, and the lock goes back. */
@@ -190,7 +177,7 @@ export class Changes {
   /** Sends the changes in flight again, in order, if they were last sent `ageMs` ago or longer. */
   repeat(session: Session, now: Now, ageMs: number): void {
     const { inFlight, partition } = session;
-    if (inFlight.length === 0 || now.mono - session.sentAt < ageMs) return;
+    if (now.mono - session.sentAt < ageMs) return;
     session.sentAt = now.mono;
     this.state.counters.repeats += inFlight.length;
     for (const { message } of inFlight) this.state.send(partition, message);
@@ -206,6 +193,27 @@ export class Changes {
     const sessions = this.unsentSessions();
     for (const { id, inFlight } of this.state.unanswered) if (inFlight.some(isChange)) sessions.add(id);
     return sessions.size;
+  }
+
+  /** The store lacks a change before this one. */
+  private behindGap(
+    session: Session,
+    token: Token,
+    seq: number,
+    appliedThrough: number | undefined,
+    now: Now,
+  ): void {
+    const { id, partition } = session;
+    const unanswered = session.inFlight.filter(({ lock }) => sameToken(lock.token, token));
+    const [first] = unanswered;
+    const { rules } = this.state;
+    if (!first || rules.isAnswered(seq, first.message.seq - 1)) return; // answered by now
+    if (isTooLargeNext(first, appliedThrough)) return this.loseAndReturn(id, token, 'too-large', partition);
+    // The store has lost changes that it acknowledged. So it can apply none of the later ones.
+    if (rules.isTakenBack(appliedThrough, first.lock.acknowledged))
+      return this.loseAndReturn(id, token, 'outcome-unknown', partition);
+    // What stood in the place of one that is too large is not among them. The next repeat tries it again.
+    if (unanswered.some(({ message }) => message.seq === seq)) this.repeatSoon(session, now);
   }
 
   /** The store refuses each change behind a gap. The first of those refusals has all of them sent again. */
@@ -226,8 +234,9 @@ export class Changes {
     const all = takeBuffered(lock, changes, now);
     this.forget(lock);
     const head = { session: session.id, token, seq: ++lock.seq };
+    // Nothing of the changes is left after a destroy. Its answer is theirs, too.
     const message = kind === 'destroy' ? ({ kind, ...head } as const) : ({ kind, ...head, ...all } as const);
-    if (kind === 'commit') lock.touchedAt = now.mono;
+    lock.touchedAt = now.mono;
     if (session.inFlight.length === 0) session.sentAt = now.mono;
     session.inFlight.push({ lock, message });
     this.state.unanswered.add(session);
@@ -271,12 +280,12 @@ function isChange({ message }: SentChange): boolean {
 }
 
 /** Whether the change that the store could apply next is too large. */
-function isTooLargeNext(first: SentChange | undefined, appliedThrough: number | undefined): boolean {
-  return first?.isTooLarge === true && appliedThrough === first.message.seq - 1;
+function isTooLargeNext({ isTooLarge, message }: SentChange, appliedThrough: number | undefined): boolean {
+  return isTooLarge === true && appliedThrough === message.seq - 1;
 }
 
 /** Whether a release without changes is all that is unanswered of the grant. */
 function isOnlyReturn({ inFlight }: Session, token: Token): boolean {
-  const [first, second] = inFlight.filter(({ lock }) => sameToken(lock.token, token));
-  return first?.message.kind === 'release' && second === undefined && !isChange(first);
+  const first = inFlight.find(({ lock }) => sameToken(lock.token, token)); // a release is the last, too
+  return first?.message.kind === 'release' && !isChange(first);
 }

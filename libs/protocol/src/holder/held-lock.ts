@@ -2,7 +2,7 @@
  * A lock in the holder's machine: the copy of the state, and its changes that are not sent yet (rule
  * 20). Here a change is applied to a copy. The machine decides when to send it.
  */
-import { noChanges, type ChangeSet, type Grant } from '../wire/messages.js';
+import type { ChangeSet, Grant } from '../wire/messages.js';
 import type { Now, Version } from '../wire/order.js';
 import type { LeasedLock } from './leases.js';
 import type { HeldAttribute, HeldGrant } from './outputs.js';
@@ -104,7 +104,7 @@ export function takeBuffered(lock: HeldLock, changes: ChangeSet, now: Now): Chan
   buffer(lock, changes, now);
   const { set, removed } = lock.unsent;
   lock.unsent = undefined;
-  return set.size === 0 && removed.size === 0 ? noChanges : { set, removed: [...removed] };
+  return { set, removed: [...removed] };
 }
 
 /**

@@ -117,3 +117,13 @@ it('rule 21: a request that is given up on its way into the queue is cancelled w
   machine.enqueued(acquire, true, now());
   expect(said()).toEqual([]);
 });
+
+it('rule 12: an empty release is in the frame of a renewal, although a knock follows in the same turn', () => {
+  const acquire = want();
+  const astray = { kind: 'recall', session: 't', token: [1, 7] } as const;
+  machine.receive({ partition: 0, epoch: 1, messages: [astray] }, now(), () =>
+    machine.enqueued(acquire, true, now()),
+  );
+  const all = [...machine.takeMessages().values()].flat().map(({ kind }) => kind);
+  expect(all).toEqual(['release', 'renew', 'knock']);
+});

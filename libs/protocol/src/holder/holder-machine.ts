@@ -139,7 +139,6 @@ export class HolderMachine {
    * learns the new queue.
    */
   connected(now: Now): void {
-    this.changes.flushWhatLeaves();
     this.routes.connected();
     this.state.leases.connected();
     this.renewals.renewAll(now);

@@ -136,7 +136,6 @@ export class HolderState {
   letGo(session: Session): void {
     this.leases.drop(session.partition, session.lock!);
     session.lock = undefined;
-    session.known = undefined;
   }
 
   /** Drops the offer. */

@@ -97,7 +97,6 @@ export class Routes {
       const { owesSince } = route;
       if (owesSince === undefined || !this.rules.isSilent(mono - owesSince, repeatMs)) continue;
       route.key = undefined;
-      route.owesSince = undefined;
     }
   }
 }

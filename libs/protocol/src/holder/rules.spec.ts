@@ -116,3 +116,11 @@ it('rule 13: the number of partitions never changes', () => {
 it('rule 15: a use is told when the last report is old enough', () => {
   expect([99, 100, 101].map((sinceMs) => holderRules.isTouchDue(sinceMs, 100))).toEqual([false, true, true]);
 });
+
+it('rule 22: an owner that owes an answer for half of the time to a repeat is silent', () => {
+  expect([499, 500].map((owesMs) => holderRules.isSilent(owesMs, 1_000))).toEqual([false, true]);
+});
+
+it('rule 23: a turn is over while fewer than two results wait for the store', () => {
+  expect([0, 1, 2, 3].map((waiting) => holderRules.isTurnOver(waiting))).toEqual([true, true, false, false]);
+});

@@ -351,3 +351,32 @@ it('each thing that the store does is counted once', () => {
     refusals: 1,
   });
 });
+
+it('rule 15: a session that the index names too early stays, and its entry moves', () => {
+  store.hear('a', acquire(1));
+  store.time = 1_000;
+  store.hear('a', release([1, 1], 1));
+  store.hear('b', acquire(1));
+  store.time = ttlMs;
+  due('s', ttlMs);
+  store.wait(0);
+  expect(store.outputs.writes).toMatchObject([{ session: 's', expires: { was: ttlMs, is: ttlMs + 1_000 } }]);
+});
+
+it('rule 15: a use counts from when it was', () => {
+  store.hear('a', acquire(1));
+  store.time = 50_000;
+  store.hear('a', { kind: 'renew', n: 1, touches: [['s', 20_000]] });
+  expect(store.outputs.writes).toMatchObject([{ session: 's', record: { touched: 30_000 } }]);
+});
+
+it('rule 22: a part through the own queue of the store does not change where its holder is reached', () => {
+  store.hearOn('a.2', 'a', acquire(1));
+  const direct = (holder: string, queue: string, delivery: number) => {
+    const messages = [commit([1, 1], 1)];
+    store.machine.receiveDirect({ partition: 0, epoch: 1, holder, queue, messages }, delivery, now());
+    return [...store.machine.flush().messages.keys()];
+  };
+  expect(direct('a', 'a.1', 100)).toEqual(['a.2']);
+  expect(direct('c', 'c.7', 101)).toEqual(['c.7']);
+});

@@ -95,8 +95,7 @@ export class PartitionMachine {
    * So it does not change where its holder is reached (rule 22).
    */
   receiveDirect(part: HolderPart, delivery: number, now: Now): void {
-    const queue = this.state.holders.queueOf(part.holder) ?? part.queue;
-    this.receive({ ...part, queue }, delivery, now);
+    this.receive(this.withReachable(part), delivery, now);
   }
 
   /**
@@ -110,8 +109,7 @@ export class PartitionMachine {
     for (const message of frame.messages) {
       const { session, request } = message as Acquire;
       if (holders.hasLeft(holder) || !this.queues.take(session, holder, request, now)) continue;
-      const queue = holders.queueOf(holder) ?? frame.queue;
-      this.receiveMessage(message, { ...frame, queue }, delivery, now);
+      this.receiveMessage(message, this.withReachable(frame), delivery, now);
     }
     outputs.settle(delivery);
   }
@@ -238,6 +236,12 @@ export class PartitionMachine {
       lines: waiters.lengths(),
       outputs: outputs.memory(),
     };
+  }
+
+  private withReachable(frame: HolderPart): HolderPart {
+    const { holders, rules } = this.state;
+    const known = holders.queueOf(frame.holder);
+    return rules.keepsQueue(known) ? { ...frame, queue: known! } : frame;
   }
 
   private receiveMessage(message: HolderMessage, frame: HolderPart, delivery: number, now: Now): void {

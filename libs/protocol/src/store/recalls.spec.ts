@@ -38,6 +38,17 @@ function revoked(): void {
   expect(passes(recallTimeoutMs, 'a', 'b')).toContain('a: revoked s 1.1 recall-timeout');
 }
 
+it('rule 10: a lock stays with its holder when the last one that waited leaves in time', () => {
+  store.hear('b', acquire(1, { waitMs }));
+  store.holdsEchoes = true;
+  expect(passes(recallTimeoutMs + leaseMs / 2, 'a', 'b')).toEqual([]);
+  expect(store.echoes).not.toEqual([]);
+  const now = { mono: store.time, wall: store.time };
+  for (const at of store.echoes.splice(0)) store.machine.echoed(at, now);
+  expect(store.hear('b', { kind: 'leave' })).toEqual([]);
+  expect(store.hear('a', commit([1, 1], 1))).toEqual(['a: committed s 1.1 seq 1']);
+});
+
 describe('a revoked lock whose lease still runs', () => {
   beforeEach(revoked);
 
@@ -55,6 +66,14 @@ describe('a revoked lock whose lease still runs', () => {
   it('rule 10: is not granted once more to a holder that knocks for the same request', () => {
     expect(store.hear('a', knock(1))).toEqual([]);
     expect(store.hear('a', emptyRelease([1, 1]))).toEqual(['b: grant s #1 1.2', 'a: released s 1.1']);
+  });
+
+  it('rule 10: is not granted once more to a holder that repeats its request, which waits', () => {
+    expect(store.hear('a', acquire(1, { waitMs }))).toEqual([]);
+    expect(store.hear('a', emptyRelease([1, 1]))).toEqual([
+      'b: grant s #1 1.2 contended',
+      'a: released s 1.1',
+    ]);
   });
 
   it('rule 10: is given back by its own holder alone, under its own token', () => {

@@ -26,6 +26,13 @@ const fresh = {
 };
 
 describe('a head', () => {
+  it('has its seven fields, and no more', () => {
+    const fields = [2, [1, 1, 0], null, [], 0, null, null];
+    expect(decodeHead(pack(fields))).toMatchObject({ version: [1, 1, 0] });
+    expect(() => decodeHead(pack([...fields, null]))).toThrow(FrameError);
+    expect(() => decodeHead(pack(fields.slice(0, -1)))).toThrow(FrameError);
+  });
+
   it('is laid out like this, byte by byte', () => {
     const ended = [{ token: [2, 299] as const, holder: 'h2', seq: 4 }];
     const head = { version: [2, 299, 4] as const, grant, ended, touched: 5, expiryEntry: 6, destroyed: 7 };

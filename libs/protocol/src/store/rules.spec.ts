@@ -316,3 +316,19 @@ describe("the acquire of a knock, in the session's own queue", () => {
     expect(must(6, 1_000)).toBe(false);
   });
 });
+
+describe("the queue of a holder whose frame did not come through the partition's queue", () => {
+  it('rule 22: stays as the partition has been told, and is told by that frame when it has not', () => {
+    expect(storeRules.keepsQueue('told before')).toBe(true);
+    expect(storeRules.keepsQueue(undefined)).toBe(false);
+  });
+});
+
+it('rule 23: passes count up to a bound, go back by one for the same holder, and end with a lock held for long', () => {
+  const soon = (passes: number) => storeRules.passesAfter(passes, false, 99);
+  expect([0, 1].map(soon)).toEqual([1, 2]);
+  const most = soon(1_000);
+  expect(soon(most)).toBe(most);
+  expect([0, 1, 3].map((passes) => storeRules.passesAfter(passes, true, 0))).toEqual([0, 0, 2]);
+  expect(storeRules.passesAfter(1, false, 100)).toBe(0);
+});

@@ -270,6 +270,12 @@ export const storeRules = {
     const hadTime = ageMs >= unheardMs && queue.openMs >= unheardMs;
     return request === queue.taken || mono - ageMs <= queue.lostAt || (queue.isEmpty && hadTime);
   },
+
+  /**
+   * Rule 22, rule 21: whether a holder is still reached where it was, whatever a frame tells that did not
+   * come through the partition's queue. Such a frame may be older, and its queue gone.
+   */
+  keepsQueue: (known: string | undefined): boolean => known !== undefined,
 };
 
 export type StoreRules = typeof storeRules;

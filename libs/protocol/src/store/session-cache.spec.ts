@@ -57,6 +57,23 @@ describe('when there is too much', () => {
     expect([there(), cache.size]).toEqual([['a'], 1]);
   });
 
+  it('leaves a quarter of the room to what is open, and drops no more than it must', () => {
+    const many = Array.from({ length: 60 }, (_, place) => `s${place + 10}`);
+    cache = new SessionCache();
+    for (const id of many) cache.add(id, recordOf(id));
+    const [weight] = cache.weights() as [number];
+    cache.evict(4 * weight, none);
+    expect(many.filter((id) => cache.peek(id))).toEqual(many.slice(-1));
+    expect(cache.bytes).toBeLessThanOrEqual(4 * weight);
+
+    cache = new SessionCache();
+    for (const id of many) cache.add(id, recordOf(id));
+    cache.evict(6 * weight, none);
+    const { size } = cache;
+    cache.evict(cache.bytes - cache.weights().at(-1)!, none);
+    expect(cache.size).toBe(size - 1);
+  });
+
   it('does nothing while it fits', () => {
     cache.evict(cache.bytes, none);
     expect(open()).toEqual(ids);

@@ -83,10 +83,6 @@ export class SessionCache {
       if (this.bytes <= bytes) return;
       this.drop(id, packed);
     }
-    for (const session of this.open.values()) {
-      if (this.bytes <= bytes) return;
-      if (!keeps(session)) this.close(session);
-    }
   }
 
   private close(session: SessionState): void {

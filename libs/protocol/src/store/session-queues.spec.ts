@@ -5,7 +5,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { PendingOutputs } from './outputs.js';
 import { storeRules } from './rules.js';
-import { SessionQueues } from './session-queues.js';
+import { isAcquireOf, SessionQueues } from './session-queues.js';
 import {
   acquire,
   cancel,
@@ -52,6 +52,47 @@ describe('rule 21: a knock', () => {
     store.hear('a', knock(1));
     store.hearQueued('a', acquire(1));
     expect(store.hear('a', knock(1, { ageMs: 900 }))).toEqual(['a: grant s #1 1.1']);
+  });
+
+  it('of the holder for another request repeats no grant', () => {
+    store.hear('a', knock(1));
+    store.hearQueued('a', acquire(1));
+    expect(store.hear('a', knock(2))).toEqual([]);
+  });
+
+  it('that repeats another one is counted as such', () => {
+    store.hear('a', knock(1));
+    store.hearQueued('a', acquire(1));
+    store.hear('b', knock(7));
+    store.hearQueued('b', acquire(7));
+    expect(store.machine.counters.repeats).toBe(0);
+    store.hear('a', knock(1));
+    expect(store.machine.counters.repeats).toBe(1);
+    store.hear('b', knock(7));
+    expect(store.machine.counters.repeats).toBe(2);
+  });
+
+  it('keeps its queue consumed, also when nothing comes out', () => {
+    for (let ms = 0; ms < 12_000; ms += 3_000) {
+      store.hear('a', knock(1, { ageMs: 0 }));
+      store.wait(3_000);
+      expect(queues()).toEqual([[], []]);
+    }
+  });
+
+  it('has a queue that had gone consumed again, once', () => {
+    store.hear('a', knock(1));
+    store.queueGone('s');
+    store.hear('a', knock(1));
+    expect(queues()).toEqual([['s'], []]);
+    store.hear('a', knock(1));
+    expect(queues()).toEqual([[], []]);
+  });
+
+  it('gives its acquire time from when the queue was opened, whatever the clock shows', () => {
+    store.time = 100_000;
+    store.hear('a', knock(1));
+    expect(store.hear('a', knock(1, { ageMs: 900 }))).toEqual([]);
   });
 
   it('for one queue too many is refused, and the others are consumed on', () => {
@@ -188,4 +229,69 @@ it('rule 21: of a thousand holders the one whose request was taken first is forg
   const takes = (holder: string, request: number) => open.take('s', holder, request, at(0));
   expect([takes('h0', 6), takes('h1000', 5), takes('h2', 5)]).toEqual([false, false, false]);
   expect(takes('h1', 5)).toBe(true);
+});
+
+it('rule 21: a cancel of the request that was taken last does not make it a later one', () => {
+  const open = new SessionQueues(new PendingOutputs(1_000), storeRules);
+  open.knocked(knock(1), 1, 'a.1', at(0));
+  for (let i = 0; i < 1_000; i++) open.take('s', `h${i}`, 5, at(0));
+  open.cancelled('s', 'h0', 5);
+  open.take('s', 'h1000', 5, at(0));
+  expect(open.take('s', 'h1', 5, at(0))).toBe(false);
+  expect(open.take('s', 'h0', 5, at(0))).toBe(true);
+});
+
+describe('rule 21: a queue that is consumed', () => {
+  let outputs: PendingOutputs;
+  let open: SessionQueues;
+  beforeEach(() => {
+    outputs = new PendingOutputs(1_000);
+    open = new SessionQueues(outputs, storeRules);
+    open.knocked(knock(1), 1, 'a.1', at(0));
+  });
+  const sweep = (mono: number) => open.sweep(() => false, at(mono));
+
+  it('is looked at twice in the time that it lingers', () => {
+    sweep(100);
+    expect(open.nextDeadline).toBe(100 + 2_500);
+  });
+
+  it('lingers since its last knock or acquire, and no longer', () => {
+    open.take('s', 'a', 1, at(4_000));
+    sweep(8_999);
+    expect(open.size).toBe(1);
+    sweep(9_000);
+    expect(open.size).toBe(0);
+    expect(outputs.take().close).toEqual(['s']);
+  });
+
+  it('is not closed when it has gone', () => {
+    open.gone('s', at(10));
+    sweep(5_000);
+    expect([open.size, outputs.take().close]).toEqual([0, []]);
+  });
+
+  it('knows a request that was taken, also after a cancel of an earlier one and a knock of a later one', () => {
+    expect(open.take('s', 'a', 5, at(0))).toBe(true);
+    open.cancelled('s', 'a', 3);
+    expect(open.take('s', 'a', 5, at(0))).toBe(false);
+    open.mustPutAgain(knock(6), 'a', true, at(0));
+    expect(open.take('s', 'a', 5, at(0))).toBe(false);
+    open.mustPutAgain(knock(5), 'a', true, at(0));
+    expect(open.take('s', 'a', 5, at(0)), 'it was asked for again').toBe(true);
+  });
+});
+
+it("rule 21: a frame in a session's queue is one acquire of that session", () => {
+  const frames = [
+    [acquire(1)],
+    [acquire(1), acquire(2)],
+    [acquire(1, { session: 't' })],
+    [knock(1)],
+    [knock(1), acquire(1)],
+    [],
+  ];
+  expect(frames.map((messages) => messages.length > 0 && isAcquireOf('s', messages))).toEqual([
+    ...[true, false, false, false, false, false],
+  ]);
 });

@@ -1,6 +1,7 @@
 /** One session in the store's memory: what its next write says, and how many bytes it counts. */
 import { beforeEach, expect, it } from 'vitest';
 import { changes } from '../testing/message-text.js';
+import { limits } from '../wire/limits.js';
 import type { GrantRecord, SessionRecord } from './record.js';
 import { SessionState } from './session-state.js';
 
@@ -83,4 +84,46 @@ it('rule 4: the recall ends with its grant', () => {
   session.outOfUseAt = 26;
   session.end(session.grant!, 3);
   expect([session.recalledAt, session.outOfUseAt]).toEqual([undefined, undefined]);
+});
+
+it('counts a value that takes the place of another, and what an ended grant takes', () => {
+  session.begin(grant(2), undefined, 20);
+  session.apply(changes({ cart: 'abc' }), session.grant!, 1);
+  expect(session.bytes).toBe(3);
+  const { weight } = session;
+  session.end(session.grant!, 3);
+  expect(session.weight).toBeGreaterThan(weight);
+});
+
+it('takes off an old value once, when a change both removes and sets it', () => {
+  const change = (bytes: number) => ({ set: new Map([['cart', new Uint8Array(bytes)]]), removed: ['cart'] });
+  expect(session.fits(change(limits.sessionBytes))).toBe(true);
+  expect(session.fits(change(limits.sessionBytes + 1))).toBe(false);
+});
+
+it('writes no attribute of a session that was removed after a change', () => {
+  session.begin(grant(2), undefined, 20);
+  session.apply(changes({ user: 'u' }), session.grant!, 1);
+  session.remove();
+  const { set, removed } = write();
+  expect([set, removed.toSorted()]).toEqual([[], ['cart', 'user']]);
+});
+
+it('rule 15: the entry that the index named is the one that moves', () => {
+  session.indexedAt(600);
+  session.moveExpiry(700);
+  expect(write().expires).toEqual({ was: 600, is: 700 });
+});
+
+it('rule 15: an entry that moved once is no later end', () => {
+  session.moveExpiry(700);
+  write();
+  session.begin(grant(2), undefined, 20);
+  session.destroy(session.grant!, 1, 900);
+  expect(write().expires).toEqual({ was: 700, is: 900 });
+});
+
+it('rule 15: a record without an entry gets one with its next write', () => {
+  session = new SessionState('s', { ...record(), expiryEntry: undefined });
+  expect(write().expires).toEqual({ was: undefined, is: 10 + ttlMs });
 });

@@ -5,8 +5,9 @@ import { acquire, cancel, release, StoreAlone } from '../testing/store-alone.js'
 const turnMs = 10;
 
 /** A store where the lock has gone from `a` to `b` and to `a` again, which has it now. */
-function passedOn(parameters = { turnMs }): StoreAlone {
+function passedOn(parameters = { turnMs }, time = 0): StoreAlone {
   const store = new StoreAlone(parameters);
+  store.time = time;
   for (const [n, holder] of ['a', 'b'].entries()) {
     store.hear(holder, acquire(1));
     store.hear(holder, release([1, n + 1], 1));
@@ -82,5 +83,60 @@ describe('rule 23: a lock that goes from holder to holder', () => {
     store.hear('b', acquire(2));
     expect(store.hear('b', acquire(2))).toEqual(['a: recall s 1.3']);
     expect(store.hear('a', acquire(2))).toEqual(['a: grant s #2 1.3 contended until idle']);
+  });
+
+  it('rule 23: is asked back at once where it is not passed on, or where the turn is just over', () => {
+    const first = new StoreAlone({ turnMs });
+    first.hear('a', acquire(1));
+    expect(first.hear('b', acquire(1))).toEqual(['a: recall s 1.1']);
+    const store = passedOn();
+    store.time = turnMs;
+    expect(store.hear('b', acquire(2))).toEqual(['a: recall s 1.3']);
+  });
+
+  it('rule 23: is granted until idle to the next waiter, too, which is asked back after its turn', () => {
+    const store = passedOn();
+    store.time = 5;
+    store.hear('b', acquire(2));
+    store.hear('c', acquire(1));
+    expect(store.hear('a', release([1, 3], 1))[0]).toBe(granted('b', '#2 1.4'));
+    expect(store.wait(turnMs - 1)).toEqual([]);
+    expect(store.wait(1)).toEqual(['b: recall s 1.4']);
+  });
+
+  it('rule 23: is not said to be until idle where it is not', () => {
+    const store = new StoreAlone({ turnMs });
+    store.hear('a', acquire(1));
+    expect(store.outputs.messages.get('a.1')![0]).not.toHaveProperty('untilIdle');
+  });
+
+  it('rule 23: is passed on at any time of the clock, and the next waiter is asked for its own time', () => {
+    const store = passedOn({ turnMs: 100 }, 10_000);
+    store.hear('b', acquire(2, { waitMs: 80 }));
+    expect(store.machine.nextDeadline).toBe(10_020);
+  });
+
+  it('rule 23: each turn ends in its time', () => {
+    const store = passedOn();
+    store.time = 5;
+    const ofT = { session: 't' };
+    for (const [n, holder] of ['a', 'b'].entries()) {
+      store.hear(holder, acquire(10, ofT));
+      store.hear(holder, { ...release([1, n + 4], 1), ...ofT });
+    }
+    store.hear('a', acquire(11, ofT));
+    expect(store.hear('b', acquire(2), acquire(11, ofT))).toEqual([]);
+    expect(store.machine.nextDeadline).toBe(turnMs);
+    expect(store.wait(turnMs - 5)).toEqual(['a: recall s 1.3']);
+    expect(store.machine.nextDeadline).toBe(5 + turnMs);
+    expect(store.wait(5)).toEqual(['a: recall t 1.6']);
+  });
+
+  it('rule 4: a turn that a repeated request has ended does not end once more', () => {
+    const store = passedOn();
+    store.hear('b', acquire(2));
+    expect(store.hear('b', acquire(2))).toEqual(['a: recall s 1.3']);
+    expect(store.machine.nextDeadline).toBeGreaterThan(turnMs);
+    expect(store.wait(turnMs)).toEqual([]);
   });
 });

@@ -255,7 +255,7 @@ describe('any bytes', () => {
   });
 
   it('a good frame with values of wrong shapes is a frame error, or one that could have been sent', () => {
-    let refused = 0;
+    let [refused, all] = [0, 0];
     fc.assert(
       fc.property(
         fc.constantFrom(...goodOnes),
@@ -269,12 +269,13 @@ describe('any bytes', () => {
           } catch {
             return; // no MessagePack has it
           }
+          all++;
           refused += read(bytes).length === 2 ? 1 : 0;
         },
       ),
       { numRuns: 3_000 },
     );
-    expect(refused).toBeGreaterThan(500); // else the mutations reach too little
+    expect(refused / all).toBeGreaterThan(1 / 4); // else the mutations reach too little
   });
 
   it('one wrong message spoils the whole frame: nothing of it is used', () => {

@@ -45,7 +45,7 @@ export function endOfPlain(bytes: Uint8Array, from: number, count: number): numb
     if (code >= 0x90 && code < 0xa0) left += code & 0x0f;
     else if (code >= 0xa0 && code < 0xc0) at += code & 0x1f;
     else {
-      const token = code < 0xc0 ? undefined : tokens[code - 0xc0];
+      const token = tokens[code - 0xc0];
       if (!token) throw new FrameError('a kind of value that no frame has');
       const [kind, size] = token;
       const behind = kind === plain ? size : lengthAt(bytes, at, size);
