@@ -1,6 +1,6 @@
-// `locked-session audit` and the meter on applications as people have them: started by their own command, as
-// CommonJS and as ES modules, on Express and on Fastify, with a MemoryStore and with connect-redis. The number
-// of the meter stands beside what was really lost.
+// `locked-session audit` on applications as people have them: started by their own command, as CommonJS and as
+// ES modules, on Express and on Fastify, with a MemoryStore and with connect-redis. The number of the meter
+// stands beside what was really lost.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -63,10 +63,10 @@ app.post('/logout', async (request, response) => {
   await gate('read', 2);
   request.session.destroy(() => response.json(gate('gone', 2) && {}));
 });
-app.post('/slow', async (request, response) => {
+app.post('/profile', async (request, response) => {
   await gate('read', 2);
   await gate('gone', 2);
-  request.session.late = true;
+  request.session.name = 'new';
   response.json({});
 });
 app.post('/session', (request, response) => response.json(request.session));
@@ -182,7 +182,7 @@ describe('an application of Express', () => {
 
 it('the table in docs/METER.md is that of an application', async () => {
   const end = `const end = async (send) => {
-    await Promise.all([send('/logout'), send('/slow')]);
+    await Promise.all([send('/logout'), send('/profile')]);
     process.exit(0);
   };\n`;
   const app = `${esmExpress}const options = {};\n${end}${shared}${expressApp(8)}`;

@@ -9,7 +9,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { lostUpdateMeter, type LostUpdateMeter } from './meter.js';
 import { Client, Gate } from './testing/browser.js';
 
-interface Data extends session.SessionData {
+interface Data {
   n?: number;
   items?: number[];
 }

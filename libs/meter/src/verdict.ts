@@ -40,8 +40,8 @@ export function judge({ base, current, next, shared }: Save): Verdict {
 }
 
 /**
- * A session as JSON keeps it, without the keys that do not count. Throws what `JSON.stringify` throws. What is
- * no object has no keys.
+ * A session as JSON keeps it, without the keys that do not count. What is no object has no keys. Throws what
+ * `JSON.stringify` throws.
  */
 export function snapshot(session: unknown, ignored: ReadonlySet<string>): Snapshot {
   if (typeof session !== 'object' || session === null) return new Map();
