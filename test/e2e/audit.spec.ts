@@ -1,5 +1,5 @@
-// `locked-session audit` on applications as people have them: started by their own command, as CommonJS and as
-// ES modules, on Express and on Fastify, with a MemoryStore and with connect-redis. The number of the meter
+// `locked-session audit` on applications as people have them: started by their own command, as CommonJS and
+// as ES modules, on Express and on Fastify, with a MemoryStore and with connect-redis. The meter's number
 // stands beside what was really lost.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
