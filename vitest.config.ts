@@ -15,6 +15,7 @@ const alias = {
   '#store-service': lib('store-service'),
   '#locked-session': lib('locked-session'),
   '#embedded': lib('embedded'),
+  '#express': lib('express'),
 };
 const oxc = { decorator: { legacy: true, emitDecoratorMetadata: true } };
 // No test judges by these times: they end one that hangs, also on a machine with two busy cores.

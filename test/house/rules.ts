@@ -44,6 +44,7 @@ const mayImport: Readonly<Record<string, Readonly<Record<string, 'all' | 'types'
     'libs/store': 'all',
     'libs/locked-session': 'all',
   },
+  'libs/express': { 'libs/broker': 'all', 'libs/locked-session': 'all' },
 };
 
 /** Packages that one place alone may import, be it their types. Specs and tests are free. */
@@ -51,6 +52,8 @@ const homes: readonly (readonly [packages: RegExp, home: RegExp])[] = [
   [/^amqplib$/, /^libs\/broker\/src\/amqp\//],
   [/^classic-level$/, /^libs\/repository\/src\/level\//],
   [/^pg$/, /^libs\/repository\/src\/postgres\//],
+  // Types alone: applications that come from express-session have them.
+  [/^express-session$/, /^libs\/express\//],
   // An application picks its platform, and no library knows which: Nest's HTTP adapter tells them apart.
   [/^(express|fastify|express-serve-static-core|@nestjs\/platform-(express|fastify))$/, /^apps\//],
 ];

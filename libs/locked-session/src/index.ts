@@ -22,3 +22,12 @@ export type {
   SessionHandle,
 } from './scope/session-handle.js';
 export type { SessionsSettings } from './sessions/sessions-settings.js';
+
+// For the drop-ins of this package. They are not for applications, and may change in any version.
+export { ResponseHead, type HeldHead } from './nest/response-head.js';
+export { enterRequest, type EnteredSession } from './nest/session-of-middleware.js';
+export { newSessionId } from './nest/session-cookie.js';
+export { durableIdOf } from './scope/outcome.js';
+export type { Mirror } from './scope/scope-settings.js';
+export type { Scope } from './scope/scope.js';
+export type { VisitOptions } from './sessions/visit.js';

@@ -13,8 +13,8 @@ import { isOver, responseOf, whenOver } from './http-exchange.js';
 import type { LockedSessions } from '../sessions/locked-sessions.js';
 import type { ResponseHead } from './response-head.js';
 import type { RunOptions } from '../sessions/run-options.js';
+import type { VisitOptions } from '../sessions/visit.js';
 import { servedBy } from '../scope/outcome.js';
-import type { SessionKind } from '../scope/scope-settings.js';
 import { currentScope, type Scope } from '../scope/scope.js';
 import type { Served } from '../scope/session-handle.js';
 import { thawed } from '../values.js';
@@ -70,7 +70,7 @@ export class HandlerRun {
    * Resolves with the handler's result when it may be answered. Rejects as `LockedSessions.run` does. Then
    * nothing has left of an answer that the handler has sent itself.
    */
-  serve(id: string, options: RunOptions, kind: SessionKind, plan: CookiePlan = {}): Promise<unknown> {
+  serve(id: string, options: RunOptions, kind: VisitOptions, plan: CookiePlan = {}): Promise<unknown> {
     this.plan = plan;
     return new Promise((resolve, reject) => {
       this.answered = { resolve, reject };

@@ -22,8 +22,11 @@ import { isOver, responseOf, whenOver } from './http-exchange.js';
 import type { LockSpec } from '../locks/lock-plan.js';
 import type { LockedSessions } from '../sessions/locked-sessions.js';
 import { rawOf, ResponseHead } from './response-head.js';
+import type { Scope } from '../scope/scope.js';
 import type { RunOptions } from '../sessions/run-options.js';
+import type { VisitOptions } from '../sessions/visit.js';
 import type { GivenCookie, SessionCookie } from './session-cookie.js';
+import { scopeOfMiddleware } from './session-of-middleware.js';
 import { cameByTls, noCookieHere, requestOf, type ResolveSession } from './session-of-request.js';
 
 export const lockedSessionMetadata = 'locked-session:lock';
@@ -154,30 +157,42 @@ export class LockedSessionInterceptor implements NestInterceptor, OnModuleInit {
       const route = this.route(context);
       const label = route.known.label!;
       const { cookie, resolve } = route.binding;
-      if (context.getType() !== 'http') {
-        if (cookie) throw noCookieHere(label, context.getType());
-        const run = new HandlerRun(route.binding, { context, next, label }, this.log);
-        call.run = run;
-        return await this.serveFixed(run, route, await resolve!(context));
-      }
-      const brought = cookie?.read(requestOf(context).headers.cookie) ?? [];
-      const http = this.answerOf(context, route.binding, brought[0]?.id);
+      if (context.getType() !== 'http') return await this.serveElsewhere(context, next, call);
+      const around = scopeOfMiddleware(requestOf(context), route.binding.sessions);
+      const brought = (!around && cookie?.read(requestOf(context).headers.cookie)) || [];
+      const http = this.answerOf(context, route.binding, brought[0]?.id, around !== undefined);
       // An earlier call of the handler may have begun a session, or renamed it. The next call goes on with
       // that one.
       const told = http.cookie?.told;
       const given = told === undefined ? brought : [{ id: told, renew: false }, ...brought];
       const run = new HandlerRun(route.binding, { context, next, label, http }, this.log);
       call.run = run;
-      return cookie
-        ? await this.serveByCookie(run, route, given)
-        : await this.serveFixed(run, route, await resolve!(context));
+      // The middleware sends the cookie.
+      if (around) return await run.serve(around.id, route.known, insideOf(around));
+      return await (cookie
+        ? this.serveByCookie(run, route, given)
+        : this.serveFixed(run, route, await resolve!(context)));
     } catch (error) {
       const told = error instanceof LockedSessionError ? this.httpError(error, context) : error;
-      if (context.getType() === 'http') this.answerHijacked(context, told);
+      this.answerHijacked(context, told);
       throw told;
     } finally {
       this.end(context, call);
     }
+  }
+
+  /** Serves a handler of another kind than HTTP. There are no cookies. */
+  private async serveElsewhere(
+    context: ExecutionContext,
+    next: CallHandler,
+    call: ServingCall,
+  ): Promise<unknown> {
+    const route = this.route(context);
+    const label = route.known.label!;
+    if (route.binding.cookie) throw noCookieHere(label, context.getType());
+    const run = new HandlerRun(route.binding, { context, next, label }, this.log);
+    call.run = run;
+    return this.serveFixed(run, route, await route.binding.resolve!(context));
   }
 
   /**
@@ -223,11 +238,12 @@ export class LockedSessionInterceptor implements NestInterceptor, OnModuleInit {
     context: ExecutionContext,
     { cookie, cookieLines }: SessionBinding,
     brought: string | undefined,
+    isTold: boolean,
   ): HttpAnswer {
     const before = this.answers.get(context);
     if (before) return before;
     const byTls = () => cameByTls(requestOf(context), cookie!, (message) => this.log.warn(message));
-    const answer = cookie && new CookieAnswer(cookie, cookieLines, brought, byTls);
+    const answer = cookie && !isTold ? new CookieAnswer(cookie, cookieLines, brought, byTls) : undefined;
     if (answer && brought !== undefined) whenOver(context, () => answer.over());
     const head = new ResponseHead(responseOf(context), () => answer?.leaving());
     const its: HttpAnswer = { cookie: answer, head };
@@ -282,6 +298,7 @@ export class LockedSessionInterceptor implements NestInterceptor, OnModuleInit {
 
   /** After Fastify's `reply.hijack()` neither Nest nor Fastify would answer an error. */
   private answerHijacked(context: ExecutionContext, error: unknown): void {
+    if (context.getType() !== 'http') return;
     const response = responseOf(context);
     const raw = rawOf(response);
     if (raw.headersSent || !this.http.httpAdapter.isHeadersSent(response) || isOver(context)) return;
@@ -295,6 +312,11 @@ export class LockedSessionInterceptor implements NestInterceptor, OnModuleInit {
 function answer(subscriber: Subscriber<unknown>, value: unknown): void {
   subscriber.next(value);
   subscriber.complete();
+}
+
+/** The id that a scope will have at its end has no session yet. */
+function insideOf(around: Scope): VisitOptions {
+  return { within: around, isNew: around.isNew && !around.sessionEnd.isWanted };
 }
 
 /** The error's code when there is no session under this id. Undefined for other errors. */

@@ -32,6 +32,8 @@ export interface HeldHead {
    * at once.
    */
   givesWay(): boolean;
+  /** The answer is complete, and held. */
+  onEnd?(): void;
 }
 
 /** An answer that has begun and is held back. */
@@ -50,10 +52,19 @@ interface Untouched {
   readonly status: Status;
 }
 
+interface Holding {
+  readonly heed: HeldHead;
+  /** Undefined when the head has left, so that only the end is held. */
+  readonly untouched?: Untouched;
+}
+
 export class ResponseHead {
   private readonly raw: ServerResponse;
   private readonly outlets: Readonly<Record<Outlet, Call>>;
-  private holding: { readonly heed: HeldHead; readonly untouched: Untouched } | undefined;
+  private holding: Holding | undefined;
+  /** The length that the head has told, as far as it is known, and the bytes that have left. */
+  private length: number | undefined;
+  private bytes = 0;
   /** Streams that are piped into the response while it is held back. */
   private readonly sources = new Set<Readable>();
   private readonly onPipe = (source: Readable) => void this.sources.add(source);
@@ -99,7 +110,29 @@ export class ResponseHead {
 
   /** The held answer leaves. */
   release(): void {
+    this.pass(this.letGo());
+  }
+
+  /**
+   * The head leaves, with what was written so far. The end is held from now on. When the head has told the
+   * length, so is the piece that completes it, since no client looks further.
+   */
+  releaseHead(heed: HeldHead): void {
     const held = this.letGo();
+    this.holding = { heed };
+    this.pass(held);
+  }
+
+  /** The answer is cut off. Its head has left, so that it cannot be replaced. */
+  cut(): void {
+    this.letGo();
+    this.dropSources();
+    this.isReplaced = true;
+    this.raw.destroy();
+  }
+
+  private pass(held: HeldAnswer | undefined): void {
+    const sources = [...this.sources];
     this.sources.clear();
     if (!held) return;
     Object.assign(this.raw, held.status);
@@ -109,7 +142,12 @@ export class ResponseHead {
       isWaiting = outlet === 'write' && result === true;
     }
     // Node emits it itself when it could not pass everything on at once.
-    if (isWaiting) process.nextTick(() => this.raw.emit('drain'));
+    if (!isWaiting) return;
+    process.nextTick(() => {
+      this.raw.emit('drain');
+      // Middleware may have taken the listeners for `drain` to a stream of its own, as compression does.
+      for (const source of sources) if (source.isPaused()) source.resume();
+    });
   }
 
   /**
@@ -119,8 +157,7 @@ export class ResponseHead {
   discard(): void {
     const untouched = this.holding?.untouched;
     const held = this.letGo();
-    for (const source of this.sources) source.unpipe(this.raw).destroy();
-    this.sources.clear();
+    this.dropSources();
     if (!untouched) return;
     this.isReplaced = true;
     if (!held) return;
@@ -133,12 +170,25 @@ export class ResponseHead {
   private call(outlet: Outlet, args: readonly unknown[]): unknown {
     if (this.holding && !this.held && this.isError(outlet, args) && this.holding.heed.givesWay())
       this.discard();
-    if (this.holding) return this.keep(outlet, args);
-    if (this.isReplaced && this.raw.writableEnded) return this.drop(outlet, args);
+    if (this.holding && !this.passes(this.holding, outlet, args))
+      return this.keep(this.holding, outlet, args);
+    if (this.isReplaced && (this.raw.writableEnded || this.raw.destroyed)) return this.drop(outlet, args);
+    return this.send(outlet, args);
+  }
+
+  private send(outlet: Outlet, args: readonly unknown[]): unknown {
+    if (outlet === 'writeHead') this.length = lengthIn(args);
+    if (outlet === 'write') this.bytes += sizeOf(args);
     return this.outlets[outlet].apply(this.raw, [...(outlet === 'writeHead' ? this.withCookie(args) : args)]);
   }
 
-  private keep(outlet: Outlet, args: readonly unknown[]): unknown {
+  private passes({ untouched }: Holding, outlet: Outlet, args: readonly unknown[]): boolean {
+    if (untouched || this.held || outlet === 'end') return false;
+    this.length ??= numberIn(this.raw.getHeader('content-length'));
+    return outlet !== 'write' || this.length === undefined || this.bytes + sizeOf(args) < this.length;
+  }
+
+  private keep({ heed, untouched }: Holding, outlet: Outlet, args: readonly unknown[]): unknown {
     const held = (this.held ??= this.begin());
     if (outlet === 'writeHead') {
       if (held.calls.length > 0) throw headIsSet('write');
@@ -149,11 +199,14 @@ export class ResponseHead {
     held.calls.push({ outlet, args });
     if (!held.urgent) {
       held.urgent = true;
-      nextTurn(() => this.held === held && this.holding?.heed.onUrgent());
+      nextTurn(() => this.held === held && heed.onUrgent());
     }
-    if (outlet === 'end') this.freeze('writableEnded', { get: () => true });
-    if (outlet === 'write') return false;
-    return outlet === 'end' ? this.raw : undefined;
+    // A pipe that waited for `drain` would not come to its end.
+    if (outlet === 'write') return untouched === undefined;
+    if (outlet !== 'end') return undefined;
+    this.freeze('writableEnded', { get: () => true });
+    heed.onEnd?.();
+    return this.raw;
   }
 
   private isError(outlet: Outlet, [status]: readonly unknown[]): boolean {
@@ -176,6 +229,11 @@ export class ResponseHead {
     for (const setter of ['setHeader', 'setHeaders', 'appendHeader', 'removeHeader'])
       this.freeze(setter, { value: refuse });
     return { calls: [], status: statusOf(this.raw), urgent: false };
+  }
+
+  private dropSources(): void {
+    for (const source of this.sources) source.unpipe(this.raw).destroy();
+    this.sources.clear();
   }
 
   private letGo(): HeldAnswer | undefined {
@@ -240,6 +298,26 @@ function join(headers: object, cookie: string): object | undefined {
     else others.push(list[i], list[i + 1]);
   }
   return cookies.length > 0 ? [...others, 'Set-Cookie', [...cookies, cookie].flat()] : undefined;
+}
+
+/** The length that the arguments of `writeHead` tell. */
+function lengthIn(args: readonly unknown[]): number | undefined {
+  const given = args.find(isObject);
+  if (!given) return undefined;
+  const list: unknown[] = Array.isArray(given) ? given.flat() : Object.entries(given).flat();
+  const at = list.findIndex((one, i) => i % 2 === 0 && String(one).toLowerCase() === 'content-length');
+  return at < 0 ? undefined : numberIn(list[at + 1]);
+}
+
+function numberIn(header: unknown): number | undefined {
+  const number = Number(header ?? Number.NaN);
+  return Number.isFinite(number) ? number : undefined;
+}
+
+/** The bytes of the piece that `write` is given. */
+function sizeOf([piece, encoding]: readonly unknown[]): number {
+  if (typeof piece === 'string') return Buffer.byteLength(piece, encoding as BufferEncoding);
+  return (piece as Uint8Array | undefined)?.byteLength ?? 0;
 }
 
 function isSetCookie(name: unknown): boolean {

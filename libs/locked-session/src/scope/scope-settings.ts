@@ -35,3 +35,14 @@ export interface Sessions {
   newId(): string;
   run<T>(id: string, options: object, body: (session: SessionHandle) => T | Promise<T>): Promise<T>;
 }
+
+/**
+ * What a middleware shows of a session, such as `req.session`. It has values of its own, which scopes inside
+ * the root must see, as it must see theirs.
+ */
+export interface Mirror {
+  /** Makes in the scope what was changed in the mirror. A nested scope is about to enter. */
+  push(): void;
+  /** Takes into the mirror what a nested scope has changed. It has ended. */
+  pull(): void;
+}

@@ -24,7 +24,7 @@ import {
   sessionNotLocked,
 } from './scope-errors.js';
 import type { ScopeTrace } from './scope-trace.js';
-import type { ScopeSettings, SessionKind, Sessions } from './scope-settings.js';
+import type { Mirror, ScopeSettings, SessionKind, Sessions } from './scope-settings.js';
 import { noEnd, SessionEnd } from './session-end.js';
 import { WorkingCopies } from './working-copies.js';
 import { WorkingCopy } from './working-copy.js';
@@ -35,7 +35,7 @@ export const currentScope = new AsyncLocalStorage<Scope>();
 /** The scope around this call. Throws `no-scope` when there is none. */
 export function requireScope(): Scope {
   const scope = currentScope.getStore();
-  if (scope) return scope;
+  if (scope) return scope.successor ?? scope;
   throw noScope();
 }
 
@@ -52,11 +52,9 @@ export class Scope extends NoValue implements SessionHandle, LockOwner {
   awaitedSince: number | undefined;
   /** Set when a root passes the gate, before it locks anything. */
   held!: HeldSession;
-
   readonly isNew: boolean;
   /** As its root's. A nested scope that outlives its root keeps it. */
   private readonly kind: SessionKind;
-
   /** A root's: the working copies of the family, and the end of its session that it asks for. */
   private ownCopies: WorkingCopies | undefined;
   private ownEnd: SessionEnd | undefined;
@@ -65,11 +63,7 @@ export class Scope extends NoValue implements SessionHandle, LockOwner {
   ended = false;
   /** A root's: its changes are dropped. */
   private failed = false;
-
-  /**
-   * A root's: its answer leaves while it still runs, so that it can change nothing more. Resolves when it is
-   * concluded.
-   */
+  /** A root's: its answer leaves while it runs, and it can change nothing more. Resolves when concluded. */
   sealing: Promise<void> | undefined;
   /** The process held the lock when the scope came, and until the scope had its attribute locks. */
   foundHeld = false;
@@ -77,6 +71,10 @@ export class Scope extends NoValue implements SessionHandle, LockOwner {
   sent = false;
   /** A root's, where it is traced. */
   trace: ScopeTrace | undefined;
+  /** A root's: another view of the session, which changes outside of scopes. */
+  mirror: Mirror | undefined;
+  /** The scope that goes on after this one, in the same asynchronous context, under the session's next id. */
+  successor: Scope | undefined;
 
   constructor(
     private readonly session: string,
@@ -88,8 +86,8 @@ export class Scope extends NoValue implements SessionHandle, LockOwner {
     private readonly settings: ScopeSettings,
   ) {
     super(named);
-    // A run that an ended scope has started belongs to the scope around that one.
-    while (this.outer?.ended) this.outer = this.outer.outer;
+    // A run that an ended scope has started belongs to the one that goes on after it, or is around it.
+    while (this.outer?.ended) this.outer = this.outer.successor ?? this.outer.outer;
     this.parent = this.outer?.within(settings.sessions, session);
     if (this.parent) this.held = this.parent.held;
     this.isNew = kind.isNew ?? false;

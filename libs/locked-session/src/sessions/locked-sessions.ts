@@ -223,7 +223,7 @@ export class LockedSessions {
 
   private begin(id: string, options: RunOptions, by: VisitOptions): Visit {
     const { gates } = this;
-    const outer = currentScope.getStore();
+    const outer = by.within ?? currentScope.getStore();
     gates.begun++;
     if (gates.isAbandoned || (gates.isClosing && !outer?.isLive)) throw shuttingDown();
     if (this.events.mismatch) throw this.events.mismatch;

@@ -19,6 +19,8 @@ import type { RunOptions } from './run-options.js';
 export interface VisitOptions extends SessionKind {
   /** Called when the scope has to wait. The signal ends the wait. For signals that are costly to make. */
   readonly waitSignal?: () => AbortSignal | undefined;
+  /** The scope around this one, where the asynchronous context may not lead to it. */
+  readonly within?: Scope | undefined;
 }
 
 /**
@@ -40,6 +42,7 @@ export class Visit implements WaitSource {
   /** Passes the gate and takes the locks of the plan. */
   enter(plan: LockPlan): Promise<void> | undefined {
     this.heldBefore = this.gate.held;
+    if (this.scope.parent) this.scope.root.mirror?.push();
     return this.gate.enter(this.scope, plan, this);
   }
 
@@ -109,6 +112,7 @@ export class Visit implements WaitSource {
       this.traceEnd(how, concluded);
       return concluded;
     } finally {
+      if (scope.parent) scope.root.mirror?.pull();
       if (scope.hasEntered) gate.leave(scope);
       this.conclusion.gates.use(gate);
     }
