@@ -27,7 +27,7 @@ export async function runProgram(usage: string, main: () => number | Promise<num
 export function readOptions<const T extends NonNullable<ParseArgsConfig['options']>>(
   options: T,
   given: readonly string[] = process.argv.slice(2),
-) {
+): ReturnType<typeof parseArgs<{ args: string[]; options: T }>>['values'] {
   try {
     return parseArgs({ args: joined(given), options }).values;
   } catch (error) {
