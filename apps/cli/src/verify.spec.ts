@@ -102,7 +102,11 @@ it.each<[what: string, args: string[], told: RegExp]>([
     ['--clock-error', 'soon', 'x'],
     /^--clock-error is 'soon', but must be a number, 0 or more/,
   ],
-  ['a file where a number was forgotten', ['--max-states', 'x'], /^--max-states is 'x', but must be a number/],
+  [
+    'a file where a number was forgotten',
+    ['--max-states', 'x'],
+    /^--max-states is 'x', but must be a number/,
+  ],
   ['an unknown option', ['--fast', 'x'], /^Unknown option '--fast'/],
   ['a file that is not there', ['/nowhere/trace'], /^there is no file '\/nowhere\/trace'/],
 ])('64: %s', async (_what, args, told) => {
@@ -113,8 +117,16 @@ it.each<[what: string, args: string[], told: RegExp]>([
 
 it.each<[what: string, lines: (object | string)[], told: RegExp]>([
   ['is empty', [], /is empty: copy it again, or leave it out$/],
-  ['is something else', ['hello\n'], /, line 1 does not begin a trace: is the file one, and not compressed\?$/],
-  ['is other JSON', ['{"at":1}\n', 'null\n'], /, line 1 does not begin a trace: is the file one, and not compressed\?$/],
+  [
+    'is something else',
+    ['hello\n'],
+    /, line 1 does not begin a trace: is the file one, and not compressed\?$/,
+  ],
+  [
+    'is other JSON',
+    ['{"at":1}\n', 'null\n'],
+    /, line 1 does not begin a trace: is the file one, and not compressed\?$/,
+  ],
   ['is of a process that ended in order, without its end', [...one, '{"kind":"gra'], / is not whole: /],
   [
     'is of another version',

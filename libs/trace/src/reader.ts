@@ -60,7 +60,8 @@ export async function readTrace(
 }
 
 function readHead(where: string, value: unknown): TraceHead {
-  if (!looksLikeHead(value)) throw new TraceError(`${where} does not begin a trace: is the file one, and not compressed?`);
+  if (!looksLikeHead(value))
+    throw new TraceError(`${where} does not begin a trace: is the file one, and not compressed?`);
   const head = headSchema.safeParse(value);
   if (!head.success) throw new TraceError(`${where} does not begin a trace: ${z.prettifyError(head.error)}`);
   const { version } = head.data;
