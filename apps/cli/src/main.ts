@@ -28,7 +28,7 @@ async function main([command, ...rest]: readonly string[]): Promise<number> {
     console.log(version);
     return 0;
   }
-  if (command === '--help' || command === '-h') {
+  if (command === '--help' || command === 'help' || command === '-h') {
     console.log(help);
     return 0;
   }
