@@ -74,6 +74,7 @@ const folders: Readonly<Record<string, Readonly<Record<string, readonly string[]
   'libs/locked-session': {
     '': [],
     locks: [''],
+    testing: ['', 'locks'],
     gate: ['', 'locks'],
     holder: ['', 'gate'],
     scope: ['', 'locks', 'gate'],

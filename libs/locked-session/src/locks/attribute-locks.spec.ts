@@ -1,51 +1,19 @@
 /**
  * The attribute locks by behaviour, scope by scope. What holds for any run is in
- * attribute-locks.property.spec.ts. It is one file, since all tests use the same scopes.
+ * attribute-locks.property.spec.ts, and what happens only where several rules meet in
+ * attribute-locks.edges.spec.ts.
  */
 import { beforeEach, describe, expect, it } from 'vitest';
 import { AttributeLocks } from './attribute-locks.js';
 import type { LockMode } from './lock-plan.js';
-import { describeBlockers, noteBlockers, type Hold, type LockOwner, type LockRequest } from './wait-graph.js';
+import { TestScope } from '../testing/test-scope.js';
+import { describeBlockers, noteBlockers } from './wait-graph.js';
 
 /** Those that had to wait and then got their lock, in order. */
 let granted: string[];
 
-class TestScope implements LockOwner {
-  readonly children = new Set<LockOwner>();
-  readonly parent: TestScope | undefined;
-  waiting: LockRequest | undefined;
-  holds: Hold[] | undefined;
-
-  constructor(
-    readonly locks: AttributeLocks,
-    readonly label: string,
-    readonly outer: TestScope | undefined,
-  ) {
-    let parent = outer;
-    while (parent !== undefined && parent.locks !== locks) parent = parent.outer;
-    this.parent = parent;
-    outer?.children.add(this);
-  }
-
-  within(label: string, locks = this.locks): TestScope {
-    return new TestScope(locks, label, this);
-  }
-
-  read = (name: string) => this.take(name, 'read');
-  write = (name: string) => this.take(name, 'write');
-
-  leave(): void {
-    this.outer?.children.delete(this);
-    this.locks.leave(this);
-  }
-
-  private take(name: string, mode: LockMode): 'has' | 'waits' {
-    return this.locks.take(this, name, mode, () => granted.push(this.label)) === undefined ? 'has' : 'waits';
-  }
-}
-
 let locks: AttributeLocks;
-const scope = (label: string, manager = locks) => new TestScope(manager, label, undefined);
+const scope = (label: string, manager = locks) => new TestScope(manager, label, undefined, granted);
 
 beforeEach(() => {
   granted = [];

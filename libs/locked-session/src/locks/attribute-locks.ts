@@ -36,7 +36,7 @@ export interface LockSnapshot {
 export class AttributeLocks {
   private readonly table = new LockTable(this);
   /** Requests that are granted and not called back yet. */
-  private readonly ready: Request[] = [];
+  private ready: Request[] = [];
   private calling = false;
   private passes = 0;
 
@@ -147,9 +147,10 @@ export class AttributeLocks {
   }
 
   private eachEarlierRequest(request: LockRequest, visit: (owner: LockOwner) => void): void {
-    const { lock, write, owner, previous } = request;
+    const { lock, write, previous } = request;
     for (let each = previous; each !== undefined; each = each.previous) {
-      if (!(write || each.write) || !overlap(lock, each.lock) || isAround(each.owner, owner)) continue;
+      // Nobody around the scope is met here: a request overtakes what those ask for.
+      if (!(write || each.write) || !overlap(lock, each.lock)) continue;
       visit(each.owner);
       // What stands before this writer blocks it as well. A search finds it from there.
       if (each.write && (each.lock === lock || each.lock === this.table.whole)) return;
@@ -324,14 +325,17 @@ export class AttributeLocks {
 
   /** In the order of the grants, also when a callback causes more of them. */
   private callBack(): void {
-    if (this.ready.length === 0 || this.calling) return;
+    if (this.calling) return;
     this.calling = true;
-    for (const request of this.ready) {
-      if (request.owner.waiting !== request) continue;
-      request.owner.waiting = undefined;
-      request.granted();
+    while (this.ready.length > 0) {
+      const { ready } = this;
+      this.ready = [];
+      for (const request of ready) {
+        if (request.owner.waiting !== request) continue;
+        request.owner.waiting = undefined;
+        request.granted();
+      }
     }
-    this.ready.length = 0;
     this.calling = false;
   }
 }

@@ -63,8 +63,8 @@ export class LockTable {
   drop(hold: Hold): void {
     const lock = hold.lock as NamedLock;
     const holds = lock.holds!;
-    const last = holds.pop()!;
-    if (last !== hold) holds[holds.indexOf(hold)] = last;
+    holds[holds.indexOf(hold)] = holds.at(-1)!;
+    holds.pop();
     this.countHold(lock, hold.write, -1);
     this.remove(lock);
   }
