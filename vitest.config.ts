@@ -16,6 +16,7 @@ const alias = {
   '#locked-session': lib('locked-session'),
   '#embedded': lib('embedded'),
   '#express': lib('express'),
+  '#meter': lib('meter'),
 };
 const oxc = { decorator: { legacy: true, emitDecoratorMetadata: true } };
 // No test judges by these times: they end one that hangs, also on a machine with two busy cores.

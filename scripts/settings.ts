@@ -9,6 +9,7 @@ import { pathToFileURL } from 'node:url';
 import ts from 'typescript';
 import { embeddedSettingRows } from '#embedded';
 import { lockedSessionSettingRows } from '#locked-session';
+import { meterSettingRows } from '#meter';
 import type { SettingRow } from '#settings';
 import { storeSettingRows } from '#store-service';
 
@@ -21,12 +22,14 @@ export const optionFiles = [
   'libs/broker/src/amqp/settings.ts',
   'libs/broker/src/amqp/tls.ts',
   'libs/trace/src/settings.ts',
+  'libs/meter/src/settings.ts',
 ];
 
 export function settingsText(root: string): string {
   const meanings = Meanings.of(optionFiles.map((file) => readFileSync(join(root, file), 'utf8')));
   const ofModule = meanings.added(lockedSessionSettingRows(), 'LockedSessionOptions');
   const ofEmbedded = meanings.added(embeddedSettingRows(), 'StoreOptions');
+  const ofMeter = meanings.added(meterSettingRows(), 'LostUpdateMeterOptions');
   return `# Settings
 
 \`npm run settings\` writes this file from the sources.
@@ -51,6 +54,12 @@ ${tableOf(ofModule)}
 Options of \`EmbeddedLockedSessionModule.forRoot\` and \`forRootAsync\`, beside those of \`LockedSessionModule\` without \`broker\` and \`partitions\`.
 
 ${tableOf(ofEmbedded)}
+
+## lostUpdateMeter
+
+Options of \`lostUpdateMeter(store, options)\`, which [METER.md](METER.md) describes.
+
+${tableOf(ofMeter)}
 `;
 }
 

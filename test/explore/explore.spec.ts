@@ -2,13 +2,17 @@
  * The explorer as a test: a share of each configuration without violation, what an owner must do beside the
  * rules, and counterexamples that are the shortest, can be followed, and replay.
  */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { WrongUse } from '../../scripts/command-line/command-line.js';
 import { canaries } from './canaries.js';
 import { configurations, type Configuration } from './configurations.js';
 import { GoodStates, wrongInFuture } from './future.js';
 import { wrongWith } from './invariants.js';
 import { begin, explore, noRules, outcomeOf } from './search.js';
-import { fileOf, transcriptOf, type Replayable } from './transcript.js';
+import { fileOf, readReplay, transcriptOf, type Replayable } from './transcript.js';
 import type { Deployment, State } from './deployment.js';
 import type { Moves } from './moves.js';
 
@@ -72,6 +76,25 @@ describe('a counterexample', () => {
     const told = JSON.parse(fileOf(found, canary)) as Replayable & { readonly what: string };
     expect(transcriptOf(told).at(-1)).toBe(told.what);
     expect(transcriptOf({ ...told, canary: undefined }).join('\n')).not.toContain(told.what);
+  });
+
+  it.each<[what: string, told: object | string, why: RegExp]>([
+    ['is something else', '# Notes', /counterexample\.json is no counterexample of the explorer:/],
+    ['is other JSON', {}, /is no counterexample of the explorer:\n.*expected string.*\n.*configuration/],
+    ['has no such configuration', { configuration: 'gone', moves: [] }, /no configuration 'gone'/],
+    ['has no such canary', { configuration, canary: 'gone', moves: [] }, /no canary 'gone'/],
+    ['has no such move', { configuration, moves: ['a flies'] }, /^'a flies' cannot be done here, but /],
+  ])('is refused when the file %s', async (_what, told, why) => {
+    const folder = await mkdtemp(join(tmpdir(), 'locked-session-explore-'));
+    try {
+      const file = join(folder, 'counterexample.json');
+      await writeFile(file, typeof told === 'string' ? told : JSON.stringify(told));
+      expect(() => transcriptOf(readReplay(file))).toThrow(WrongUse);
+      expect(() => transcriptOf(readReplay(file))).toThrow(why);
+      expect(() => readReplay(join(folder, 'none'))).toThrow(WrongUse);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 });
 

@@ -1,4 +1,5 @@
 /** Plays what is given by name: the start of a configuration, and a counterexample that is replayed. */
+import { WrongUse } from '../../scripts/command-line/command-line.js';
 import { deliverAll } from './deliveries.js';
 import type { Deployment, State } from './deployment.js';
 import { letters } from './folding.js';
@@ -24,7 +25,7 @@ export function play(deployment: Deployment, moves: Moves, state: State, name: s
   if (passedMs !== undefined) return passTime(deployment, state, Number(passedMs));
   const move = moves(state).find((one) => one.name === name);
   if (!move)
-    throw new Error(
+    throw new WrongUse(
       `'${name}' cannot be done here, but ${moves(state)
         .map((one) => one.name)
         .join(', ')}`,

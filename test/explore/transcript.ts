@@ -3,7 +3,11 @@
  * configuration, what was switched off, and the names of the moves. Beside each move stands what was read,
  * heard and said in it.
  */
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { z } from 'zod';
 import type { HolderMessage, StoreMessage } from '#protocol';
+import { WrongUse } from '../../scripts/command-line/command-line.js';
 import { canaries } from './canaries.js';
 import { configurations } from './configurations.js';
 import type { State } from './deployment.js';
@@ -22,9 +26,9 @@ export interface Replayable {
 /** The lines of a transcript; the last one says what is wrong, or that nothing is. */
 export function transcriptOf({ configuration: name, canary, moves: names }: Replayable): string[] {
   const configuration = configurations.find((one) => one.name === name);
-  if (!configuration) throw new Error(`there is no configuration '${name}'`);
+  if (!configuration) throw new WrongUse(`there is no configuration '${name}' in this version`);
   const rules = canary === undefined ? noRules : canaries.get(canary)?.rules;
-  if (!rules) throw new Error(`there is no canary '${canary}'`);
+  if (!rules) throw new WrongUse(`there is no canary '${canary}' in this version`);
   const { deployment, moves, first } = begin(configuration, rules);
   const lines = [`from '${name}': ${configuration.start.join(', ') || 'nothing'}`];
   let state = first;
@@ -40,6 +44,22 @@ export function transcriptOf({ configuration: name, canary, moves: names }: Repl
   const wrong = wrongInFuture(deployment, state, configuration.sessions ?? ['s'], new GoodStates());
   return [...lines, wrong ?? 'nothing is wrong'];
 }
+
+/** Reads what `fileOf` has made. Throws a `WrongUse` when the file is something else. */
+export function readReplay(file: string): Replayable {
+  try {
+    return replayable.parse(JSON.parse(readFileSync(file, 'utf8')));
+  } catch (error) {
+    const why = error instanceof z.ZodError ? z.prettifyError(error) : (error as Error).message;
+    throw new WrongUse(`${resolve(file)} is no counterexample of the explorer:\n${why}`, { cause: error });
+  }
+}
+
+const replayable = z.object({
+  configuration: z.string(),
+  canary: z.string().optional(),
+  moves: z.array(z.string()),
+});
 
 export function fileOf({ configuration, moves, what }: Counterexample, canary: string | undefined): string {
   return `${JSON.stringify({ configuration, canary, what, moves }, null, 2)}\n`;

@@ -2,7 +2,8 @@
  * `npm run fault -- --hours N --report FILE`: runs of ten minutes with seed after seed, in both layouts by
  * turns. The report is written after each run, and the next command goes on after the last run in it.
  */
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { z } from 'zod';
+import { openReport, saveReport } from '../../scripts/command-line/report-file.js';
 import { run, type RunReport } from './run.js';
 
 export interface LongRunReport {
@@ -11,9 +12,16 @@ export interface LongRunReport {
   readonly faults: Record<string, number>;
 }
 
+/** What a run that goes on needs of it. */
+const reportSchema = z.looseObject({
+  runs: z.array(z.looseObject({ seed: z.number(), queues: z.string(), violations: z.array(z.string()) })),
+  faults: z.record(z.string(), z.number()),
+});
+
 const layouts = ['partitioned', 'per-session'] as const;
 const runMs = 600_000;
 
+/** Throws a `WrongUse` when the file is no such report, or cannot be written. */
 export async function runForHours({
   hours,
   seed,
@@ -29,9 +37,8 @@ export async function runForHours({
   readonly log: (line: string) => void;
   readonly runWith?: typeof run;
 }): Promise<LongRunReport> {
-  const report: LongRunReport = existsSync(file)
-    ? (JSON.parse(readFileSync(file, 'utf8')) as LongRunReport)
-    : { runs: [], faults: {} };
+  const report = openReport<LongRunReport>(file, reportSchema, { runs: [], faults: {} });
+  if (report.runs.length > 0) log(`${file} has ${report.runs.length} runs: going on after them`);
   const end = performance.now() + hours * 3_600_000;
   while (performance.now() < end) {
     const queues = layouts[report.runs.length % layouts.length]!;
@@ -40,8 +47,7 @@ export async function runForHours({
     report.runs.push({ ...one, queues });
     for (const [kind, { times }] of Object.entries(one.faults))
       report.faults[kind] = (report.faults[kind] ?? 0) + times;
-    writeFileSync(`${file}.new`, `${JSON.stringify(report, undefined, 2)}\n`);
-    renameSync(`${file}.new`, file);
+    saveReport(file, report);
     const { acknowledged, requests, violations } = one;
     log(
       `seed ${one.seed}, ${queues}: ${acknowledged} of ${requests} acknowledged, ${violations.length} violations`,

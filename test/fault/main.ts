@@ -1,26 +1,17 @@
 /**
  * `npm run fault -- [--minutes 1] [--seed 1] [--json] [--verbose]`: real processes, real faults, and a
- * history that is checked. It exits 1 on any violation. Then it keeps the history, and prints its place and
- * the command that repeats the faults.
+ * history that is checked. It exits 1 on any violation, and 2 on wrong use. On a violation it keeps the
+ * history, and prints its place and the command that repeats the faults.
  */
-import { parseArgs } from 'node:util';
+import {
+  numberAboveZero,
+  readOptions,
+  runProgram,
+  wholeNumber,
+  WrongUse,
+} from '../../scripts/command-line/command-line.js';
 import { runForHours } from './long-run.js';
 import { run, type RunReport } from './run.js';
-
-const { values } = parseArgs({
-  options: {
-    minutes: { type: 'string', default: '1' },
-    seed: { type: 'string', default: '1' },
-    longest: { type: 'string', default: '15' },
-    queues: { type: 'string', default: 'partitioned' },
-    hours: { type: 'string' },
-    report: { type: 'string', default: 'fault-report.json' },
-    competitors: { type: 'boolean', default: false },
-    json: { type: 'boolean', default: false },
-    verbose: { type: 'boolean', default: false },
-    help: { type: 'boolean', default: false },
-  },
-});
 
 const usage = `npm run fault -- [--minutes 1] [--seed 1] [--longest 15] [--queues partitioned] [--json] [--verbose] [--competitors]
 npm run fault -- --hours N [--seed 1] [--report fault-report.json]
@@ -34,52 +25,79 @@ npm run fault -- --hours N [--seed 1] [--report fault-report.json]
   --json      the report as JSON, and nothing else on stdout
   --verbose   every line that the processes print`;
 
-if (values.help) console.log(usage);
-else if (values.competitors) await competitors();
-else if (values.hours !== undefined) process.exitCode = await longRun(Number(values.hours));
-else process.exitCode = await main();
-
-async function main(): Promise<number> {
-  const { queues } = values;
-  if (queues !== 'partitioned' && queues !== 'per-session') {
-    console.error(`--queues must be partitioned or per-session, not '${queues}'\n${usage}`);
-    return 2;
-  }
-  const [minutes, seed, longest] = [number('minutes'), number('seed'), number('longest')];
-  const log = values.json ? (line: string) => console.error(line) : (line: string) => console.log(line);
-  const report = await run({
-    seed,
-    queues,
-    ms: minutes * 60_000,
-    longestFaultMs: longest * 1_000,
-    log,
-    verbose: values.verbose,
+await runProgram(usage, async () => {
+  const values = readOptions({
+    minutes: { type: 'string', default: '1' },
+    seed: { type: 'string', default: '1' },
+    longest: { type: 'string', default: '15' },
+    queues: { type: 'string', default: 'partitioned' },
+    hours: { type: 'string' },
+    report: { type: 'string', default: 'fault-report.json' },
+    competitors: { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
+    verbose: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
   });
+  if (values.help) {
+    console.log(usage);
+    return 0;
+  }
+  if (values.competitors) return competitors(values.json);
+  const seed = wholeNumber('--seed', values.seed);
+  const longest = numberAboveZero('--longest', values.longest);
+  if (values.hours !== undefined)
+    return longRun(numberAboveZero('--hours', values.hours), seed, longest, values.report);
+  const { queues, json, verbose } = values;
+  if (queues !== 'partitioned' && queues !== 'per-session')
+    throw new WrongUse(`--queues is '${queues}', but must be partitioned or per-session`);
+  return once({
+    minutes: numberAboveZero('--minutes', values.minutes),
+    seed,
+    longest,
+    queues,
+    json,
+    verbose,
+  });
+});
+
+interface OneRun {
+  readonly minutes: number;
+  readonly seed: number;
+  /** In seconds. */
+  readonly longest: number;
+  readonly queues: 'partitioned' | 'per-session';
+  readonly json: boolean;
+  readonly verbose: boolean;
+}
+
+async function once({ minutes, seed, longest, queues, json, verbose }: OneRun): Promise<number> {
+  const log = json ? (line: string) => console.error(line) : (line: string) => console.log(line);
+  const ms = minutes * 60_000;
+  const report = await run({ seed, queues, ms, longestFaultMs: longest * 1_000, log, verbose });
   const replay = `npm run fault -- --seed ${seed} --minutes ${minutes} --longest ${longest} --queues ${queues}`;
-  if (values.json) console.log(JSON.stringify({ ...report, replay }, undefined, 2));
+  if (json) console.log(JSON.stringify({ ...report, replay }, undefined, 2));
   else console.log(told(report, replay));
   return report.violations.length > 0 ? 1 : 0;
 }
 
-async function longRun(hours: number): Promise<number> {
-  if (!(hours > 0)) {
-    console.error(`--hours must be a number above 0, not '${values.hours}'\n${usage}`);
-    return 2;
-  }
-  const longestFaultMs = number('longest') * 1_000;
+async function longRun(hours: number, seed: number, longest: number, file: string): Promise<number> {
   const log = (line: string) => console.log(line);
-  const report = await runForHours({ hours, seed: number('seed'), longestFaultMs, file: values.report, log });
+  const report = await runForHours({ hours, seed, longestFaultMs: longest * 1_000, file, log });
   return report.runs.some(({ violations }) => violations.length > 0) ? 1 : 0;
 }
 
-async function competitors(): Promise<void> {
+async function competitors(asJson: boolean): Promise<number> {
   const { compareCompetitors } = await import('./competitors.js');
   const figures = await compareCompetitors();
-  if (values.json) return console.log(JSON.stringify(figures, undefined, 2));
+  if (asJson) {
+    console.log(JSON.stringify(figures, undefined, 2));
+    return 0;
+  }
   for (const { what, trials, staleWrites, waitedMs } of figures)
     console.log(
       `${what}: ${staleWrites} stale writes in ${trials} trials; the other process waited ${waitedMs} ms`,
     );
+  return 0;
 }
 
 function told(report: RunReport, replay: string): string {
@@ -99,11 +117,4 @@ function told(report: RunReport, replay: string): string {
     ...violations.slice(0, 20).map((violation) => `  ${violation}`),
     ...(report.file ? [`history: ${report.file}`, `the same faults again: ${replay}`] : []),
   ].join('\n');
-}
-
-function number(name: 'minutes' | 'seed' | 'longest'): number {
-  const value = Number(values[name]);
-  if (value > 0) return value;
-  console.error(`--${name} must be a number above 0, not '${values[name]}'\n${usage}`);
-  process.exit(2);
 }

@@ -45,6 +45,8 @@ const mayImport: Readonly<Record<string, Readonly<Record<string, 'all' | 'types'
     'libs/locked-session': 'all',
   },
   'libs/express': { 'libs/broker': 'all', 'libs/locked-session': 'all' },
+  // It runs in applications that have nothing else of us, whatever they are made with.
+  'libs/meter': { 'libs/settings': 'all' },
 };
 
 /** Packages that one place alone may import, be it their types. Specs and tests are free. */
@@ -56,6 +58,9 @@ const homes: readonly (readonly [packages: RegExp, home: RegExp])[] = [
   [/^express-session$/, /^libs\/express\//],
   // An application picks its platform, and no library knows which: Nest's HTTP adapter tells them apart.
   [/^(express|fastify|express-serve-static-core|@nestjs\/platform-(express|fastify))$/, /^apps\//],
+  // Nor does one know whose sessions it measures.
+  [/^(connect-redis|@fastify\/(session|cookie))$/, /^apps\//],
+  [/^(@nestjs\/(common|core|microservices)|rxjs)$/, /^(apps|scripts|libs\/(?!meter\/))/],
 ];
 
 const isLib = (part: string) => part.startsWith('libs/');

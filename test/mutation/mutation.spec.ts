@@ -1,10 +1,11 @@
 /** The mutator itself: what it changes, what it leaves alone, and how its report counts. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runInNewContext } from 'node:vm';
 import ts from 'typescript';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { WrongUse } from '../../scripts/command-line/command-line.js';
 import { mutate } from './mutants.js';
 import { Report, scoresOf, textOf, type Accepted } from './report.js';
 
@@ -105,6 +106,34 @@ describe('the report', () => {
     const [moved] = mutate('a.ts', '\n\nconst x = a < b;').mutants;
     expect(new Report(path).of(moved!)).toMatchObject({ outcome: 'killed', by: 'a test', line: 1 });
     expect(new Report(path).of(above)).toBe(undefined);
+  });
+
+  it('is gone on with when its last line was cut off, and that mutant is judged again', () => {
+    new Report(path).add(below, { outcome: 'killed', by: 'a test', ms: 3 });
+    const whole = readFileSync(path, 'utf8');
+    writeFileSync(path, `${whole}{"file":"a.ts","line":2`);
+    const report = new Report(path);
+    expect(report.of(below)?.outcome).toBe('killed');
+    expect(report.of(above)).toBe(undefined);
+    report.add(above, { outcome: 'survived', ms: 3 });
+    expect(new Report(path).of(above)?.outcome).toBe('survived');
+    expect(readFileSync(path, 'utf8').startsWith(whole)).toBe(true);
+  });
+
+  it.each([
+    ['is something else', '# Notes\n'],
+    ['is something else without an end', 'notes'],
+    ['is other JSON', '{"at":1}\n'],
+  ])('a file that %s is refused with its line, and stays as it is', (_what, text) => {
+    writeFileSync(path, text);
+    expect(() => new Report(path)).toThrow(WrongUse);
+    expect(() => new Report(path)).toThrow(/report\.ndjson, line 1, is about no mutant/);
+    expect(readFileSync(path, 'utf8')).toBe(text);
+  });
+
+  it('a directory, and a folder that is not there, are told at once', () => {
+    expect(() => new Report(folder)).toThrow(/^the report cannot be used: EISDIR/);
+    expect(() => new Report(join(folder, 'none', 'report'))).toThrow(/cannot be used: ENOENT.*none/);
   });
 
   it('counts a survivor, unless it is named with a reason', () => {

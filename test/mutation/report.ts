@@ -2,7 +2,10 @@
  * What became of each mutant, as lines of JSON, so that a stopped run goes on; the survivors that have a name
  * and a reason; and the scores.
  */
-import { appendFileSync, existsSync, readFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, truncateSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { z } from 'zod';
+import { WrongUse } from '../../scripts/command-line/command-line.js';
 import type { Mutant } from './mutants.js';
 
 export interface Outcome {
@@ -26,7 +29,7 @@ export interface Accepted {
   readonly reason: string;
 }
 
-type Named = Pick<Mutant, 'file' | 'text' | 'mutation' | 'nth'>;
+type Named = Pick<Mutant, 'file' | 'text' | 'mutation'> & { readonly nth?: number | undefined };
 
 /** The same mutant in another run, also when its line has moved. */
 const keyOf = ({ file, text, mutation, nth }: Named) => [file, text, mutation, nth].join('\n');
@@ -34,7 +37,15 @@ const keyOf = ({ file, text, mutation, nth }: Named) => [file, text, mutation, n
 export class Report {
   private readonly outcomes = new Map<string, Outcome>();
 
+  /** Throws a `WrongUse` when the file is no report, or cannot be written. */
   constructor(private readonly path: string) {
+    try {
+      appendFileSync(path, '');
+      removeUnfinished(path);
+    } catch (error) {
+      if (error instanceof WrongUse) throw error;
+      throw new WrongUse(`the report cannot be used: ${(error as Error).message}`, { cause: error });
+    }
     for (const outcome of linesOf<Outcome>(path)) this.outcomes.set(keyOf(outcome), outcome);
   }
 
@@ -50,10 +61,40 @@ export class Report {
   }
 }
 
-export function linesOf<T>(path: string): T[] {
-  if (!existsSync(path)) return [];
-  const lines = readFileSync(path, 'utf8').split('\n');
-  return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as T);
+/** The lines of a file, which may be missing. Throws a `WrongUse` that names the line that is none of them. */
+export function linesOf<T extends Named>(path: string): T[] {
+  return existsSync(path) ? parsed<T>(path, readFileSync(path, 'utf8')) : [];
+}
+
+/**
+ * A last line without its end is of a run that was stopped as it wrote it: it goes, and its mutant is judged
+ * again. Of a file that is no report nothing goes.
+ */
+function removeUnfinished(path: string): void {
+  const bytes = readFileSync(path);
+  const whole = bytes.lastIndexOf('\n') + 1;
+  const [lines, rest] = [bytes.subarray(0, whole), bytes.subarray(whole)];
+  if (rest.length === 0) return;
+  parsed(path, lines.length > 0 ? lines.toString() : rest.toString());
+  truncateSync(path, whole);
+}
+
+const named = z.looseObject({ file: z.string(), text: z.string(), mutation: z.string() });
+
+function parsed<T extends Named>(path: string, text: string): T[] {
+  const found: T[] = [];
+  for (const [before, line] of text.split('\n').entries()) {
+    if (line === '') continue;
+    try {
+      found.push(named.parse(JSON.parse(line)) as unknown as T);
+    } catch (error) {
+      const where = `${resolve(path)}, line ${before + 1}`;
+      throw new WrongUse(`${where}, is about no mutant: name another file, or move this one away`, {
+        cause: error,
+      });
+    }
+  }
+  return found;
 }
 
 export interface Score {

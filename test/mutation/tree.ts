@@ -2,15 +2,7 @@
  * A copy of the sources in JavaScript, with the mutants compiled in and the specs on the harness. It stands
  * in a temporary folder, so that a build or a test run beside it is not disturbed.
  */
-import {
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import ts from 'typescript';
@@ -37,9 +29,11 @@ export function sourcesIn(root: string, folder: string): string[] {
     .toSorted();
 }
 
-/** Makes the tree, and returns its folder. `mutated` has the code of the files with mutants. */
-export function makeTree(root: string, mutated: ReadonlyMap<string, string>): string {
-  const folder = mkdtempSync(join(tmpdir(), 'locked-session-mutants-'));
+/** Returns the empty folder of a tree. */
+export const newTree = () => mkdtempSync(join(tmpdir(), 'locked-session-mutants-'));
+
+/** `mutated` has the code of the files with mutants. */
+export function fillTree(root: string, folder: string, mutated: ReadonlyMap<string, string>): void {
   for (const path of copied.flatMap((one) => sourcesIn(root, one))) {
     const code = mutated.get(path) ?? readFileSync(join(root, path), 'utf8');
     const to = join(folder, path.replace(/\.ts$/, '.js'));
@@ -54,10 +48,7 @@ export function makeTree(root: string, mutated: ReadonlyMap<string, string>): st
   const ours = Object.entries(imports).map(([name, path]) => [name, path.replace('./dist/', './')]);
   const manifest = { type: 'module', imports: Object.fromEntries(ours) as unknown };
   writeFileSync(join(folder, 'package.json'), JSON.stringify(manifest));
-  return folder;
 }
-
-export const removeTree = (folder: string) => rmSync(folder, { recursive: true, force: true });
 
 /** A spec, and what specs share, with the harness in place of Vitest and of fast-check. */
 function onHarness(path: string, code: string): string {

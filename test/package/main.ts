@@ -132,7 +132,8 @@ async function tryDeclarations(packed: string): Promise<void> {
     JSON.stringify({ name: 'app', version: '1.0.0', type: 'module' }),
   );
   await install(app, [packed, `@types/node@${typesOfNode}`]);
-  const source = ['', '/embedded', '/store'].map((entry) => `import '${packageName}${entry}';\n`).join('');
+  const entries = ['', '/embedded', '/store', '/meter'];
+  const source = entries.map((entry) => `import '${packageName}${entry}';\n`).join('');
   await writeFile(join(app, 'app.ts'), source);
   const strict = ['--strict', '--exactOptionalPropertyTypes', '--skipLibCheck', 'false'];
   const asApplications = ['--module', 'nodenext', '--target', 'es2023', '--types', 'node', '--noEmit'];

@@ -1,5 +1,5 @@
 /** Long runs: they go on where they were, and say what was exercised. */
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -24,6 +24,28 @@ describe('npm run sim -- --hours', () => {
     expect(two.failures).toEqual([]);
     expect(JSON.parse(await readFile(file, 'utf8')) as LongRunReport).toEqual(two);
     expect(longRunText(two)).toMatch(/^\d+ seeds from 5, \d+ steps, 0\.00 hours\nfaults:\n/);
+  });
+
+  it('ends after its seed when it is stopped, and goes on with the one after it', async () => {
+    const file = join(directory, 'stopped.json');
+    const stop = new AbortController();
+    const lines: string[] = [];
+    const run = { first: 5, hours: 1, file, log: (line: string) => lines.push(line), stop: stop.signal };
+    setImmediate(() => stop.abort());
+    const one = await runLong(run);
+    expect(one.next).toBeGreaterThan(5);
+    expect(JSON.parse(await readFile(file, 'utf8')) as LongRunReport).toEqual(one);
+    const { next } = await runLong(run);
+    expect(next).toBe(one.next);
+    expect(lines).toEqual([`${file} has seeds up to ${one.next - 1}: going on after them`]);
+  });
+
+  it('refuses a report of another program, which stays as it is', async () => {
+    const file = join(directory, 'other.json');
+    await writeFile(file, '{"runs":[],"faults":{}}');
+    const run = { first: 5, hours: 1, file, log: () => {} };
+    await expect(runLong(run)).rejects.toThrow(/other\.json is no whole report of this version/);
+    expect(await readFile(file, 'utf8')).toBe('{"runs":[],"faults":{}}');
   });
 });
 

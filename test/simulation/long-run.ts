@@ -2,7 +2,9 @@
  * `npm run sim -- --hours N --report FILE`: seed after seed, for hours. The report is written as it goes, and
  * a run that finds one goes on after its last seed.
  */
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { setImmediate } from 'node:timers/promises';
+import { z } from 'zod';
+import { openReport, saveReport } from '../../scripts/command-line/report-file.js';
 import { counted, emptyCoverage, unexercised, type Coverage } from './coverage.js';
 import { simulate } from './days/scenario.js';
 
@@ -21,37 +23,55 @@ interface LongRun {
   readonly hours: number;
   readonly file: string;
   readonly log: (line: string) => void;
+  /** Ends the run after the seed that runs. */
+  readonly stop?: AbortSignal;
 }
+
+const counts = z.record(z.string(), z.number());
+const reportSchema = z.object({
+  first: z.number(),
+  next: z.number(),
+  seconds: z.number(),
+  steps: z.number(),
+  coverage: z.object({ faults: counts, decisions: z.record(z.string(), counts) }),
+  failures: z.array(z.object({ seed: z.number(), violations: z.array(z.string()) })),
+});
 
 const savedEveryMs = 30_000;
 /** More failures than anybody reads. */
 const maxFailures = 100;
 
-/** Resolves with the whole report, of earlier runs into the same file, too. */
-export async function runLong({ first, hours, file, log }: LongRun): Promise<LongRunReport> {
-  const report = existsSync(file) ? readReport(file) : emptyReport(first);
+/**
+ * Resolves with the whole report, of earlier runs into the same file, too. Throws a `WrongUse` when the file
+ * is no such report, or cannot be written.
+ */
+export async function runLong({ first, hours, file, log, stop }: LongRun): Promise<LongRunReport> {
+  const report = readReport(file, first);
+  if (report.next > report.first) log(`${file} has seeds up to ${report.next - 1}: going on after them`);
   const variant = counted(report.coverage);
   const begin = performance.now();
   const before = report.seconds;
   let saved = begin;
-  for (const end = begin + hours * 3_600_000; performance.now() < end; report.next++) {
-    const { steps, faultKinds, violations, traced } = await simulate(report.next, variant);
+  const end = begin + hours * 3_600_000;
+  while (performance.now() < end && !stop?.aborted) {
+    const seed = report.next;
+    const { steps, faultKinds, violations, traced } = await simulate(seed, variant);
     report.steps += steps;
     const { faults } = report.coverage;
     for (const kind of faultKinds) faults[kind] = (faults[kind] ?? 0) + 1;
     const wrong = [...violations, ...traced];
     if (wrong.length > 0 && report.failures.length < maxFailures) {
-      report.failures.push({ seed: report.next, violations: wrong });
-      log(
-        `seed ${report.next}: ${wrong[0]}; replay: npm run sim -- --first ${report.next} --seeds 1 --trace`,
-      );
+      report.failures.push({ seed, violations: wrong });
+      log(`seed ${seed}: ${wrong[0]}; replay: npm run sim -- --first ${seed} --seeds 1 --trace`);
     }
+    report.next++;
     report.seconds = before + (performance.now() - begin) / 1_000;
+    await setImmediate(); // a Ctrl-C is heard
     if (performance.now() - saved < savedEveryMs) continue;
     saved = performance.now();
-    save(report, file);
+    saveReport(file, report);
   }
-  save(report, file);
+  saveReport(file, report);
   return report;
 }
 
@@ -75,14 +95,8 @@ function emptyReport(first: number): LongRunReport {
 }
 
 /** Decisions that are new since the report have no answers in it. */
-function readReport(file: string): LongRunReport {
-  const report = JSON.parse(readFileSync(file, 'utf8')) as LongRunReport;
+function readReport(file: string, first: number): LongRunReport {
+  const report = openReport(file, reportSchema, emptyReport(first));
   const decisions = { ...emptyCoverage().decisions, ...report.coverage.decisions };
   return { ...report, coverage: { ...report.coverage, decisions } };
-}
-
-/** A run that is killed meanwhile leaves the report of before. */
-function save(report: LongRunReport, file: string): void {
-  writeFileSync(`${file}.new`, `${JSON.stringify(report, undefined, 2)}\n`);
-  renameSync(`${file}.new`, file);
 }

@@ -102,8 +102,13 @@ it.each<[what: string, args: string[], told: RegExp]>([
     ['--clock-error', 'soon', 'x'],
     /^--clock-error is 'soon', but must be a number, 0 or more/,
   ],
+  [
+    'a file where a number was forgotten',
+    ['--max-states', 'x'],
+    /^--max-states is 'x', but must be a number/,
+  ],
   ['an unknown option', ['--fast', 'x'], /^Unknown option '--fast'/],
-  ['a file that is not there', ['/nowhere/trace'], /ENOENT.*\/nowhere\/trace/],
+  ['a file that is not there', ['/nowhere/trace'], /^there is no file '\/nowhere\/trace'/],
 ])('64: %s', async (_what, args, told) => {
   const { code, error } = await run(...args);
   expect(code).toBe(64);
@@ -111,9 +116,17 @@ it.each<[what: string, args: string[], told: RegExp]>([
 });
 
 it.each<[what: string, lines: (object | string)[], told: RegExp]>([
-  ['is empty', [], /is empty$/],
-  ['is something else', ['hello\n'], /, line 1 does not begin a trace: is the file one\?$/],
-  ['is other JSON', ['{"at":1}\n', 'null\n'], /, line 1 does not begin a trace: is the file one\?$/],
+  ['is empty', [], /is empty: copy it again, or leave it out$/],
+  [
+    'is something else',
+    ['hello\n'],
+    /, line 1 does not begin a trace: is the file one, and not compressed\?$/,
+  ],
+  [
+    'is other JSON',
+    ['{"at":1}\n', 'null\n'],
+    /, line 1 does not begin a trace: is the file one, and not compressed\?$/,
+  ],
   ['is of a process that ended in order, without its end', [...one, '{"kind":"gra'], / is not whole: /],
   [
     'is of another version',
@@ -132,6 +145,13 @@ it('64: two traces of one process, such as a copy from while it ran, whose chang
   const { code, error } = await run(...files);
   expect(code).toBe(64);
   expect(error).toMatch(/one and .*copy are traces of one process, holder one: name the longer one only$/);
+});
+
+it('64: one file that is named twice', async () => {
+  const path = await file('one', one);
+  const { code, error } = await run(await file('store', store), path, join(folder, '.', 'one'));
+  expect(code).toBe(64);
+  expect(error).toMatch(/one is named twice: name it once$/);
 });
 
 it('64: a directory, with the way to name its files', async () => {

@@ -1,4 +1,5 @@
 /** The command `verify`: reads traces, says what they prove, and answers by its exit code. */
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { readTraceFile, TraceError, verifyDefaults, verifyTraces, type Report, type Trace } from '#trace';
 import { reportText } from './report.js';
@@ -52,12 +53,18 @@ export async function verify(given: readonly string[], output: Output): Promise<
     refuseRepeats(traces);
   } catch (error) {
     if (!(error instanceof TraceError) && !('code' in (error as Error))) throw error;
-    output.error((error as Error).message);
+    output.error(messageOf(error as NodeJS.ErrnoException));
     return usageError;
   }
   const report = verifyTraces(traces, read);
   output.log(read.json ? JSON.stringify(report, undefined, 2) : reportText(report));
   return exitCodes[report.verdict];
+}
+
+function messageOf({ code, path, message }: NodeJS.ErrnoException): string {
+  if (code === 'ENOENT') return `there is no file '${path}' (${code})`;
+  if (code === 'EACCES') return `${message}: only the user of its process may read a trace`;
+  return message;
 }
 
 /** What one process did once would count twice, and look like a lost change. */
@@ -66,6 +73,8 @@ function refuseRepeats(traces: readonly Trace[]): void {
   for (const { file, head } of traces) {
     const who = `${head.role} ${head.process}`;
     const other = files.get(who);
+    if (other !== undefined && resolve(other) === resolve(file))
+      throw new TraceError(`${file} is named twice: name it once`);
     if (other !== undefined)
       throw new TraceError(
         `${other} and ${file} are traces of one process, ${who}: name the longer one only`,
@@ -85,11 +94,14 @@ function readArguments(given: readonly string[]): Arguments {
       help: { type: 'boolean', short: 'h', default: false },
     },
   });
+  // Before the files: a file in place of a forgotten number is told as such.
+  const clockErrorMs = numberOf('--clock-error', values['clock-error'], 0);
+  const maxStates = numberOf('--max-states', values['max-states'], 1);
   if (positionals.length === 0 && !values.help) throw new Error('name the trace files');
   return {
     files: positionals,
-    clockErrorMs: numberOf('--clock-error', values['clock-error'], 0),
-    maxStates: numberOf('--max-states', values['max-states'], 1),
+    clockErrorMs,
+    maxStates,
     json: values.json,
     help: values.help,
   };

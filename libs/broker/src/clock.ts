@@ -34,7 +34,7 @@ export async function keptAlive<T>(clock: Clock, task: () => Promise<T>): Promis
  * timers that stand still, and then no session would be granted. They may also set the date, which counts
  * here.
  */
-const { setImmediate, setTimeout, clearTimeout, setInterval } = globalThis;
+const { queueMicrotask, setImmediate, setTimeout, clearTimeout, setInterval } = globalThis;
 const nextTick = process.nextTick.bind(process);
 const monotonic = performance.now.bind(performance);
 
@@ -47,7 +47,8 @@ let awaited = 0;
 export const systemClock: Clock = {
   now: () => ({ mono: monotonic(), wall: Date.now() }),
   soon: (task) => void setImmediate(task),
-  afterPromises: (task) => nextTick(task),
+  // Node runs ticks before promises, but not before those that a promise's handler is among.
+  afterPromises: (task) => queueMicrotask(() => nextTick(task)),
   after(delayMs, task) {
     const timer = setTimeout(task, delayMs);
     timer.unref();

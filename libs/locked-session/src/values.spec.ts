@@ -95,7 +95,7 @@ describe('what a handler returns', () => {
     expect(free.own).toBe(result.own);
     expect(result.cart).toBe(cart);
     expect(cart).toEqual({ items: [{ sku: 'a' }] });
-    const own = { deep: [{ mine: true }], made: Object.freeze(new Map()) };
+    const own = { deep: [{ mine: true }], made: Object.freeze(new Map()), mean: NaN };
     expect(thawed(own)).toBe(own);
   });
 

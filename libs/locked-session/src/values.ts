@@ -102,7 +102,7 @@ function thawProperties(
     // No getter of the application is called.
     const own: unknown = Object.getOwnPropertyDescriptor(value, key)?.value;
     const now = thaw(own, done);
-    if (now !== own) (copy ??= looseCopy(value))[key] = now;
+    if (!Object.is(now, own)) (copy ??= looseCopy(value))[key] = now;
   }
   return copy;
 }

@@ -53,14 +53,15 @@ export async function readTrace(
       else broken = new TraceError(`${where} is no record of a trace: ${z.prettifyError(record.error)}`);
     }
   }
-  if (!head) throw new TraceError(`${file} is empty`);
+  if (!head) throw new TraceError(`${file} is empty: copy it again, or leave it out`);
   if (broken && head.state === 'closed')
     throw new TraceError(`${file} is not whole: its last line is cut off, though its process ended in order`);
   return { file, head, records };
 }
 
 function readHead(where: string, value: unknown): TraceHead {
-  if (!looksLikeHead(value)) throw new TraceError(`${where} does not begin a trace: is the file one?`);
+  if (!looksLikeHead(value))
+    throw new TraceError(`${where} does not begin a trace: is the file one, and not compressed?`);
   const head = headSchema.safeParse(value);
   if (!head.success) throw new TraceError(`${where} does not begin a trace: ${z.prettifyError(head.error)}`);
   const { version } = head.data;

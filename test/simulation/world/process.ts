@@ -32,7 +32,7 @@ export class Process {
       wall: 1_700_000_000_000 + this.world.time * this.rate,
     }),
     soon: (task) => void this.after(0, task),
-    afterPromises: (task) => void this.after(0, task),
+    afterPromises: (task) => this.world.next(() => this.run(task)),
     after: (delayMs, task) => this.after(delayMs, task),
     keepAlive: () => () => {},
   };

@@ -24,6 +24,8 @@ export class World {
 
   private readonly heap: Event[] = [];
   private orders = 0;
+  /** Of the events that come before all others of their time. */
+  private firstOrders = Number.MIN_SAFE_INTEGER;
 
   constructor(readonly seed: number) {
     this.random = new Random(seed);
@@ -32,7 +34,7 @@ export class World {
   readonly clock: Clock = {
     now: () => ({ mono: this.time, wall: 1_700_000_000_000 + this.time }),
     soon: (task) => void this.after(0, task),
-    afterPromises: (task) => void this.after(0, task),
+    afterPromises: (task) => this.next(task),
     after: (delayMs, task) => this.after(delayMs, task),
     keepAlive: () => () => {},
   };
@@ -52,6 +54,11 @@ export class World {
     const event: Event = { at: this.time + Math.max(0, delayMs), order: ++this.orders, task };
     this.push(event);
     return () => (event.task = undefined);
+  }
+
+  /** Runs the task before every other event, when all promises have continued that can. */
+  next(task: () => void): void {
+    this.push({ at: this.time, order: ++this.firstOrders, task });
   }
 
   sleep(delayMs: number): Promise<void> {

@@ -121,6 +121,25 @@ describe('what a holder sends', () => {
   });
 });
 
+describe('rule 20: a change that a callback of the loop makes', () => {
+  it('leaves as the release of its lock, which a promise gives back', async () => {
+    await start('partitioned');
+    driver.want('s', soonest(), undefined);
+    await expect.poll(() => grants.size).toBe(1);
+    await expect.poll(() => driver.machine.awaitsAnswer).toBe(false);
+    const grant = grants.get('s')!;
+    await new Promise<void>((resolve) =>
+      setImmediate(() => {
+        driver.commit(grant, { set: new Map([['a', new Uint8Array(1)]]), removed: [] });
+        void Promise.resolve().then(() => driver.release(grant));
+        resolve();
+      }),
+    );
+    await expect.poll(() => heard).toContain('release s');
+    expect(heard).not.toContain('commit s');
+  });
+});
+
 describe('a message that cannot be encoded', () => {
   it.each(['partitioned', 'per-session'] as const)(
     'fails the wait that it is for, in the layout %s: others in its frame are sent, and nothing is thrown',
