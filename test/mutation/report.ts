@@ -61,7 +61,7 @@ export class Report {
   }
 }
 
-/** The lines of a file, which may be missing. Throws a `WrongUse` that names the line that is none of them. */
+/** The lines of a file, which may be missing. Throws a `WrongUse` that names the line that is wrong. */
 export function linesOf<T extends Named>(path: string): T[] {
   return existsSync(path) ? parsed<T>(path, readFileSync(path, 'utf8')) : [];
 }

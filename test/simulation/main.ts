@@ -1,8 +1,8 @@
 /**
  * `npm run sim -- --seeds 10000 --first 1 [--canary NAME] [--trace] [--digest]`: simulates one deployment for
  * each seed, and prints seeds, steps and violations. It exits 1 on any violation, with the command that
- * replays it, and 2 on wrong use. `--digest` prints one hash of the traces, which a change without effect on behaviour leaves as
- * it is. `--hours N --report FILE` goes on for hours instead: see long-run.ts.
+ * replays it, and 2 on wrong use. `--digest` prints one hash of the traces, which a change without effect on
+ * behaviour leaves as it is. `--hours N --report FILE` goes on for hours instead: see long-run.ts.
  */
 import { createHash } from 'node:crypto';
 import {

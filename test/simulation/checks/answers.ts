@@ -9,19 +9,18 @@ import { grantName } from './context.js';
 const remembered = 50;
 
 export class Answers {
-  private releases = new Map<string, number>();
-  private renewals = new Map<string, number[]>();
+  private readonly releases = new Map<string, { readonly lease: string; readonly at: number }>();
+  private readonly renewals = new Map<string, number[]>();
 
   /** A part arrives in a queue to the store. */
   queued({ holder, partition, messages }: HolderPart, time: number): void {
+    const lease = `${holder} ${partition}`;
     for (const message of messages) {
-      if (message.kind === 'renew') {
-        const times = this.renewals.get(`${holder} ${partition}`) ?? [];
-        this.renewals.set(`${holder} ${partition}`, [...times, time].slice(-remembered));
-      }
+      if (message.kind === 'renew')
+        this.renewals.set(lease, [...(this.renewals.get(lease) ?? []), time].slice(-remembered));
       if (message.kind !== 'release' && message.kind !== 'destroy') continue;
       const name = grantName(holder, message.session, message.token);
-      if (!this.releases.has(name)) this.releases.set(name, time);
+      if (!this.releases.has(name)) this.releases.set(name, { lease, at: time });
     }
   }
 
@@ -30,10 +29,17 @@ export class Answers {
     this.releases.delete(grantName(holder, session, token));
   }
 
+  /** What the holder has said was read by a store that does not own the partition (rule 22). */
+  disowned(holder: string, partition: number): void {
+    const unread = `${holder} ${partition}`;
+    this.renewals.delete(unread);
+    for (const [name, { lease }] of this.releases) if (lease === unread) this.releases.delete(name);
+  }
+
   /** The frames in the queues are lost, or their effect is. */
   forget(): void {
-    this.releases = new Map();
-    this.renewals = new Map();
+    this.releases.clear();
+    this.renewals.clear();
   }
 
   /** Whether the holder had answered since `from` and before `deadline`. */
@@ -45,7 +51,7 @@ export class Answers {
     deadline: number,
   ): boolean {
     const isInTime = (time: number | undefined) => time !== undefined && from < time && time < deadline;
-    if (why === 'recall-timeout') return isInTime(this.releases.get(grantName(holder, session, token)));
+    if (why === 'recall-timeout') return isInTime(this.releases.get(grantName(holder, session, token))?.at);
     return (this.renewals.get(`${holder} ${partition}`) ?? []).some(isInTime);
   }
 }

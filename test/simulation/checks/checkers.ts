@@ -365,6 +365,7 @@ export class Checkers implements NetworkTap {
       this.world.trace(`store ${ownership} → ${holder}: ${asText(message)}`);
       if (message.kind === 'recall' || (message.kind === 'grant' && message.contended))
         this.revocations.recalled(message.session, message.token);
+      if (message.kind === 'disowned') this.revocations.disowned(holder, partition);
       if (message.kind === 'revoked') {
         this.lostUnsent(holder, message.session);
         this.revocations.revoked(holder, partition, message);

@@ -49,6 +49,11 @@ export class Revocations {
     this.answers.own.forget();
   }
 
+  /** What the holder has sent to this store's own queue is told to no owner. The holder sends it again. */
+  disowned(holder: string, partition: number): void {
+    this.answers.own.disowned(holder, partition);
+  }
+
   /** The store has read the release, and the grant continues. */
   refused(holder: string, session: string, token: Token): void {
     for (const answers of Object.values(this.answers)) answers.refused(holder, session, token);
