@@ -2,8 +2,9 @@
  * `npm run mutate [-- --only PATH,…] [--report FILE] [--again] [--specs PATH,…] [--budget MS] [--workers N]`:
  * says how many small faults in the protocol, the attribute locks, cookies and values are noticed by a test.
  * It exits 1 when one survives that accepted.ndjson does not name, and 2 on wrong use. It goes on with a
- * report that is there, and with `--again` it tries the survivors in it again. `--specs` asks these specs alone, and neither the
- * explorer nor the simulator. `--budget` bounds what the tests of one mutant may take.
+ * report that is there, and with `--again` it tries the survivors in it again. `--specs` asks these specs
+ * alone, and neither the explorer nor the simulator. `--budget` bounds what the tests of one mutant may
+ * take.
  */
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
