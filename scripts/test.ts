@@ -1,7 +1,7 @@
 /**
  * `npm test`: runs the test projects with a RabbitMQ, a PostgreSQL and a pgbouncer for those that need them.
  *
- *   npm test                                 everything
+ *   npm test                                 everything but the fault suite, which test:all has
  *   npm test -- --project contract           what Vitest is told
  *   npm test -- --no-install                 installs no package of the system
  *   npm test -- --broker-url amqp://…        on a broker of yours
@@ -36,13 +36,18 @@ const database = needsDatabase() ? await findDatabase({ log }) : undefined;
 if (database) log.log(`Testing with ${database.origin}.`);
 if (database) await installPgbouncer(log); // once, before several suites would install it at the same time
 const vitest = join(dirname(createRequire(import.meta.url).resolve('vitest/package.json')), 'vitest.mjs');
-const run = spawn(process.execPath, [vitest, 'run', ...vitestArguments], {
+const run = spawn(process.execPath, [vitest, 'run', ...vitestArguments, ...withoutFaults()], {
   stdio: 'inherit',
   env: { ...process.env, AMQP_URL: broker.url, ...(database && { DATABASE_URL: database.url }) },
 });
 const [code] = (await once(run, 'exit')) as [number | null];
 await Promise.all([broker.stop(), database?.stop()]);
 process.exitCode = code ?? 1;
+
+/** Faults take minutes. Who names projects or files gets those. */
+function withoutFaults(): readonly string[] {
+  return vitestArguments.length === 0 ? ['--project', '!fault'] : [];
+}
 
 /** An option of this script, which Vitest does not know. */
 function takeUrl(option: string, variable: string, form: string): void {

@@ -22,6 +22,7 @@ export interface Arena {
 const disturbEveryMs = 5_000;
 /** Operations at once before the measurement, at least. */
 const compiledBy = 32;
+const shortestWarmUpMs = 100;
 /** A moment's run waits for a moment: at most this many times the load's time. */
 const longestSettle = 20;
 
@@ -76,9 +77,10 @@ async function underLoad({ members, its, prefix, pace, use, backend }: Round): P
 
 /**
  * Processes that run for days have compiled code. One operation at a time takes half a minute to get there,
- * and many at once take a second.
+ * and many at once take a second. A moment's run, which judges nothing, does without.
  */
 async function compile(members: readonly Member[], load: Load, { warmUpMs }: Pace): Promise<void> {
+  if (warmUpMs < shortestWarmUpMs) return;
   const many = { ...load, atOnce: Math.max(load.atOnce, compiledBy) };
   const order = { do: 'load', load: many, warmUpMs: 0, ms: warmUpMs } as const;
   await Promise.all(members.map((one) => one.ask(order)));

@@ -1,8 +1,10 @@
 /**
  * `npm run test:all`: the tests that are too slow for `npm test`. The packed package in fresh folders (Nest
  * 11 and 12, their oldest and current patches, ES modules and CommonJS, the store's program in an empty
- * folder), and the suites without a broker on each supported version of Node. npm run test:all everything npm
- * run test:all -- package node one part: `package`, or `node`, or both
+ * folder), the faults of real processes, and the suites without a broker on each supported version of Node.
+ *
+ *   npm run test:all                   everything
+ *   npm run test:all -- package fault  one part or several: package, fault, node
  */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -33,12 +35,13 @@ const typesOfNode = '20.19.43';
 const maxPackedBytes = 400_000;
 
 const parts = process.argv.slice(2);
-const has = (part: 'package' | 'node') => parts.length === 0 || parts.includes(part);
+const has = (part: 'package' | 'fault' | 'node') => parts.length === 0 || parts.includes(part);
 
 const log = { log: console.log, warn: console.warn, error: console.error };
 const folder = await mkdtemp(join(tmpdir(), 'locked-session-package-'));
 try {
   if (has('package')) await tryPackage();
+  if (has('fault')) await step('the fault suite passes', runFaults);
   if (has('node')) {
     for (const node of nodes) await step(`the suites pass on Node ${node}`, () => runSuites(node));
   }
@@ -82,6 +85,13 @@ async function step<T>(what: string, task: () => Promise<T>): Promise<T> {
   } finally {
     console.log(`${((performance.now() - started) / 1_000).toFixed(0).padStart(5)} s  ${what}`);
   }
+}
+
+async function runFaults(): Promise<void> {
+  const test = join(root, 'dist/scripts/test.js');
+  const suite = spawn(process.execPath, [test, '--project', 'fault'], { cwd: root, stdio: 'inherit' });
+  const [code] = (await once(suite, 'exit')) as [number | null];
+  if (code !== 0) throw new Error(`the fault suite ended with ${code}`);
 }
 
 /** Returns the path of the tarball. */
