@@ -3,7 +3,7 @@
  * and then the first one continues. It must change nothing, and holders must ignore its answers. The history
  * is judged.
  */
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it, onTestFailed } from 'vitest';
 import { randomUUID } from 'node:crypto';
 import { Client } from 'pg';
 import { findDatabase } from '../../scripts/services/database.js';
@@ -21,10 +21,13 @@ const schema = `fault_${randomUUID().slice(0, 8)}`;
 const rabbitmq: Rabbitmq = await findRabbitmq();
 let database: FoundServer;
 let fleet: Fleet;
+/** What the processes have said, for a failure that comes once in a while. */
+const said: string[] = [];
 beforeAll(async () => {
   database = await findDatabase({ log: { log() {}, warn: console.warn, error: console.error } });
   fleet = await Fleet.create(rabbitmq, {
     partitions,
+    log: (line) => void said.push(line),
     store: {
       STORE_REPOSITORY: 'postgres',
       STORE_DATABASE_URL: database.url,
@@ -49,6 +52,7 @@ async function query(text: string): Promise<Record<string, unknown>[]> {
 }
 
 it('a store that continues after 15 s changes nothing, since another one owns its partitions', async () => {
+  onTestFailed(() => console.log(said.slice(-200).join('\n')));
   const first = await fleet.store('store 1');
   const servers = await Promise.all([fleet.server('one'), fleet.server('two')]);
   const load = new Load(4, { pauseMs: 50 });
